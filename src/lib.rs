@@ -1,0 +1,1 @@
+//! Plans, applies and destroys streaming stacks on AWS from one YAML file.

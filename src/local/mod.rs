@@ -1,0 +1,85 @@
+//! An AWS on the user's machine: the services that stack files use, strict, with their state on disk.
+//!
+//! The local cloud knows nothing of stack files or plans; it sees API calls only, in process through
+//! [`connector`] or over a loopback socket through [`listener`]. Each service is one file that implements
+//! [`Service`]: a function of the stored state and one call. Rules come from `facts/aws.md`; where AWS and a
+//! convenience conflict, AWS wins.
+
+pub(crate) mod protocol;
+pub(crate) mod store;
+
+use serde_json::Value;
+
+pub(crate) use protocol::{Answer, Input, Params, Xml};
+pub(crate) use store::Tx;
+
+/// The account number of a caller whose access key does not name one.
+pub(crate) const DEFAULT_ACCOUNT: &str = "000000000000";
+
+/// One API call, decoded from whichever wire protocol its service speaks.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    /// Operation as AWS names it, such as `CreateRole`.
+    pub(crate) operation: String,
+    /// Twelve digits: the access key when it is such a number, else [`DEFAULT_ACCOUNT`].
+    pub(crate) account: String,
+    /// Region of the credential scope.
+    pub(crate) region: String,
+    /// Decoded parameters.
+    pub(crate) input: Input,
+    /// Milliseconds since the epoch at which the call arrived; services take time from here only.
+    pub(crate) now: i64,
+}
+
+impl Call {
+    /// Builds the ARN of a regional resource of this caller.
+    pub(crate) fn arn(&self, service: &str, resource: &str) -> String {
+        format!("arn:aws:{service}:{}:{}:{resource}", self.region, self.account)
+    }
+
+    /// Returns the JSON body; a null for calls of the query protocols.
+    pub(crate) fn json(&self) -> &Value {
+        self.input.json()
+    }
+
+    /// Returns the form parameters; none for calls of the JSON protocols.
+    pub(crate) fn params(&self) -> &Params {
+        self.input.params()
+    }
+}
+
+/// An error answer, with the code and text that AWS would give.
+#[derive(Debug, Clone)]
+pub(crate) struct Fault {
+    pub(crate) status: u16,
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
+
+impl Fault {
+    /// Makes a client error (HTTP 400).
+    pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
+        Self::with_status(400, code, message)
+    }
+
+    /// Makes an error with another HTTP status.
+    pub(crate) fn with_status(status: u16, code: &str, message: impl Into<String>) -> Self {
+        Self { status, code: code.to_owned(), message: message.into() }
+    }
+}
+
+/// What a service operation gives back.
+pub(crate) type Outcome = Result<Answer, Fault>;
+
+/// One AWS service of the local cloud.
+///
+/// `handle` runs inside one transaction: what it wrote is kept when it answers and dropped when it faults.
+pub(crate) trait Service: Send + Sync {
+    /// Answers one call; an operation it does not have is [`unknown_operation`].
+    fn handle(&self, tx: &mut Tx<'_>, call: &Call) -> Outcome;
+}
+
+/// The fault for an operation that a service of the local cloud does not offer.
+pub(crate) fn unknown_operation(call: &Call) -> Fault {
+    Fault::new("UnknownOperationException", format!("the local cloud has no operation {}", call.operation))
+}

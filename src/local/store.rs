@@ -1,0 +1,145 @@
+//! The local cloud's memory: typed rows in one SQLite file.
+//!
+//! Rows are addressed by table, scope (account and region, or account alone for global services) and key.
+//! Every API call is one transaction, so a process killed at any moment leaves whole calls or nothing.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Call, Fault};
+
+const TABLES: &str = "
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = NORMAL;
+    CREATE TABLE IF NOT EXISTS rows (
+        kind TEXT NOT NULL, scope TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
+        PRIMARY KEY (kind, scope, key)
+    ) WITHOUT ROWID;";
+
+/// The database of one local cloud.
+pub(crate) struct Store {
+    connection: Mutex<Connection>,
+}
+
+impl Store {
+    /// Opens the database file, creating it when missing.
+    pub(crate) fn open(path: &Path) -> rusqlite::Result<Self> {
+        Self::with(Connection::open(path)?)
+    }
+
+    /// Opens a database that lives in memory only.
+    pub(crate) fn memory() -> rusqlite::Result<Self> {
+        Self::with(Connection::open_in_memory()?)
+    }
+
+    fn with(connection: Connection) -> rusqlite::Result<Self> {
+        connection.execute_batch(TABLES)?;
+        Ok(Self { connection: Mutex::new(connection) })
+    }
+
+    /// Runs `work` in one transaction, kept when it succeeds and dropped when it fails.
+    pub(crate) fn transaction<T>(
+        &self,
+        call: &Call,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let inner = connection.transaction().map_err(internal)?;
+        let mut tx = Tx { inner, region: format!("{}/{}", call.account, call.region), global: call.account.clone() };
+        let result = work(&mut tx)?;
+        tx.inner.commit().map_err(internal)?;
+        Ok(result)
+    }
+}
+
+/// One open transaction, seen from one caller's account and region.
+pub(crate) struct Tx<'a> {
+    inner: rusqlite::Transaction<'a>,
+    region: String,
+    global: String,
+}
+
+/// A kind of row: its table name and whether its rows belong to the whole account or to one region.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Table {
+    /// Unique name, such as `iam.role`.
+    pub(crate) name: &'static str,
+    /// True for services without regions (IAM).
+    pub(crate) global: bool,
+}
+
+impl Table {
+    /// A table whose rows belong to one region.
+    pub(crate) const fn regional(name: &'static str) -> Self {
+        Self { name, global: false }
+    }
+
+    /// A table whose rows belong to the whole account.
+    pub(crate) const fn global(name: &'static str) -> Self {
+        Self { name, global: true }
+    }
+}
+
+impl Tx<'_> {
+    fn scope(&self, table: Table) -> &str {
+        if table.global { &self.global } else { &self.region }
+    }
+
+    /// Reads one row.
+    pub(crate) fn get<T: DeserializeOwned>(&self, table: Table, key: &str) -> Result<Option<T>, Fault> {
+        let text: Option<String> = self
+            .inner
+            .prepare_cached("SELECT value FROM rows WHERE kind = ? AND scope = ? AND key = ?")
+            .and_then(|mut found| found.query_row(params![table.name, self.scope(table), key], |row| row.get(0)).optional())
+            .map_err(internal)?;
+        text.map(|text| serde_json::from_str(&text).map_err(internal)).transpose()
+    }
+
+    /// Tells whether a row exists.
+    pub(crate) fn has(&self, table: Table, key: &str) -> Result<bool, Fault> {
+        Ok(self.get::<serde_json::Value>(table, key)?.is_some())
+    }
+
+    /// Reads all rows of a table in the order of their keys.
+    pub(crate) fn list<T: DeserializeOwned>(&self, table: Table) -> Result<Vec<(String, T)>, Fault> {
+        let mut found = self
+            .inner
+            .prepare_cached("SELECT key, value FROM rows WHERE kind = ? AND scope = ? ORDER BY key")
+            .map_err(internal)?;
+        let rows = found
+            .query_map(params![table.name, self.scope(table)], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
+            .map_err(internal)?;
+        rows.map(|row| {
+            let (key, text) = row.map_err(internal)?;
+            Ok((key, serde_json::from_str(&text).map_err(internal)?))
+        })
+        .collect()
+    }
+
+    /// Writes one row, new or not.
+    pub(crate) fn put<T: Serialize>(&mut self, table: Table, key: &str, value: &T) -> Result<(), Fault> {
+        let text = serde_json::to_string(value).map_err(internal)?;
+        self.inner
+            .prepare_cached("INSERT OR REPLACE INTO rows (kind, scope, key, value) VALUES (?, ?, ?, ?)")
+            .and_then(|mut row| row.execute(params![table.name, self.scope(table), key, text]))
+            .map_err(internal)?;
+        Ok(())
+    }
+
+    /// Deletes one row and tells whether it was there.
+    pub(crate) fn delete(&mut self, table: Table, key: &str) -> Result<bool, Fault> {
+        self.inner
+            .prepare_cached("DELETE FROM rows WHERE kind = ? AND scope = ? AND key = ?")
+            .and_then(|mut row| row.execute(params![table.name, self.scope(table), key]))
+            .map(|count| count > 0)
+            .map_err(internal)
+    }
+}
+
+fn internal(cause: impl std::fmt::Display) -> Fault {
+    Fault::with_status(500, "InternalFailure", format!("the local cloud's store failed: {cause}"))
+}
