@@ -1,1 +1,12 @@
 //! Plans, applies and destroys streaming stacks on AWS from one YAML file.
+//!
+//! The program is a pipeline of plain data: [`stack`] loads and checks the file, [`graph`] orders it, [`live`] asks AWS
+//! what exists, [`diff`] and [`plan`] say what has to happen, [`apply`] does it, [`report`] tells the user. Only `live`
+//! and `apply` talk to AWS, through the [`kind::Kind`] of each resource. [`local`] is an AWS on the user's machine.
+
+pub mod aws;
+pub mod diff;
+pub mod kind;
+pub mod kinds;
+pub(crate) mod local;
+pub mod stack;
