@@ -5,6 +5,7 @@
 //! and `apply` talk to AWS, through the [`kind::Kind`] of each resource. [`local`] is an AWS on the user's machine.
 
 pub mod aws;
+pub mod checks;
 pub mod diff;
 pub mod kind;
 pub mod kinds;
