@@ -4,11 +4,12 @@
 //! the verbs observe, create, update, retag and delete. The engine sees kinds through [`AnyKind`], which speaks JSON
 //! values; [`Erased`] bridges the two, once for all. Nothing here knows a particular service.
 
+use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -307,7 +308,7 @@ pub trait AnyKind: Send + Sync {
     /// JSON Schema of the outputs.
     fn output_schema(&self) -> Value;
     /// What the differ needs to know of each field.
-    fn fields(&self) -> &Fields;
+    fn fields(&self) -> &'static Fields;
     /// Brings a spec to normal form.
     ///
     /// # Errors
@@ -343,16 +344,13 @@ impl fmt::Debug for dyn AnyKind {
 }
 
 /// The bridge from a [`Kind`] to [`AnyKind`].
-pub struct Erased<K> {
-    fields: OnceLock<Fields>,
-    kind: PhantomData<fn() -> K>,
-}
+pub struct Erased<K>(PhantomData<fn() -> K>);
 
 impl<K: Kind> Erased<K> {
     /// The entry for the registry.
     #[must_use]
     pub const fn new() -> Self {
-        Self { fields: OnceLock::new(), kind: PhantomData }
+        Self(PhantomData)
     }
 }
 
@@ -423,8 +421,11 @@ impl<K: Kind> AnyKind for Erased<K> {
         schemars::schema_for!(K::Outputs).to_value()
     }
 
-    fn fields(&self) -> &Fields {
-        self.fields.get_or_init(|| Fields::of_schema(&self.spec_schema()))
+    fn fields(&self) -> &'static Fields {
+        // Reading a schema takes a while, and a registry entry must stay a plain constant: one cell per type.
+        static CELLS: Mutex<BTreeMap<TypeId, &'static Fields>> = Mutex::new(BTreeMap::new());
+        let mut cells = CELLS.lock().unwrap_or_else(PoisonError::into_inner);
+        cells.entry(TypeId::of::<K>()).or_insert_with(|| Box::leak(Box::new(Fields::of_schema(&self.spec_schema()))))
     }
 
     fn normal(&self, spec: &Value) -> std::result::Result<Value, Fault> {
