@@ -235,6 +235,20 @@ pub trait Kind: Send + Sync + 'static {
         Outputs::new()
     }
 
+    /// Returns fields whose difference forces replacement for reasons that a mark on the field cannot tell.
+    #[must_use]
+    fn replaces(want: &Self::Spec, found: &Self::Spec) -> Vec<String> {
+        let _ = (want, found);
+        Vec::new()
+    }
+
+    /// Returns the outputs that an update with these changes makes anew, so that they are unknown until it is done.
+    #[must_use]
+    fn renews(changes: &Changes<'_>) -> &'static [&'static str] {
+        let _ = changes;
+        &[]
+    }
+
     /// Returns the physical identifier behind an ARN of the tagging API.
     #[must_use]
     fn physical_of_arn(arn: &str) -> Option<String> {
@@ -321,6 +335,10 @@ pub trait AnyKind: Send + Sync {
     fn prepare(&self, spec: &Value, files: &Files) -> std::result::Result<Value, Vec<Fault>>;
     /// See [`Kind::predict`].
     fn predict(&self, place: &Place, key: &Key, want: &Value) -> Outputs;
+    /// See [`Kind::replaces`].
+    fn replaces(&self, want: &Value, found: &Value) -> Vec<String>;
+    /// See [`Kind::renews`].
+    fn renews(&self, changes: &[Change]) -> &'static [&'static str];
     /// See [`Kind::physical_of_arn`].
     fn physical_of_arn(&self, arn: &str) -> Option<String>;
     /// See [`Kind::observe`].
@@ -445,6 +463,17 @@ impl<K: Kind> AnyKind for Erased<K> {
 
     fn predict(&self, place: &Place, key: &Key, want: &Value) -> Outputs {
         parse::<K::Spec>(want).map(|want| K::predict(place, key, &want)).unwrap_or_default()
+    }
+
+    fn replaces(&self, want: &Value, found: &Value) -> Vec<String> {
+        match (parse::<K::Spec>(want), parse::<K::Spec>(found)) {
+            (Ok(want), Ok(found)) => K::replaces(&want, &found),
+            _ => Vec::new(),
+        }
+    }
+
+    fn renews(&self, changes: &[Change]) -> &'static [&'static str] {
+        K::renews(&Changes(changes))
     }
 
     fn physical_of_arn(&self, arn: &str) -> Option<String> {

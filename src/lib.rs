@@ -6,7 +6,9 @@
 
 pub mod aws;
 pub mod diff;
+pub mod graph;
 pub mod kind;
 pub mod kinds;
+pub mod live;
 pub(crate) mod local;
 pub mod stack;
