@@ -242,6 +242,13 @@ pub trait Kind: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Tells whether a replacement can be made only after the old object is gone.
+    #[must_use]
+    fn collides(want: &Self::Spec, found: &Self::Spec) -> bool {
+        let _ = (want, found);
+        matches!(Self::NAMING, Naming::Name { .. })
+    }
+
     /// Returns the outputs that an update with these changes makes anew, so that they are unknown until it is done.
     #[must_use]
     fn renews(changes: &Changes<'_>) -> &'static [&'static str] {
@@ -337,6 +344,8 @@ pub trait AnyKind: Send + Sync {
     fn predict(&self, place: &Place, key: &Key, want: &Value) -> Outputs;
     /// See [`Kind::replaces`].
     fn replaces(&self, want: &Value, found: &Value) -> Vec<String>;
+    /// See [`Kind::collides`].
+    fn collides(&self, want: &Value, found: &Value) -> bool;
     /// See [`Kind::renews`].
     fn renews(&self, changes: &[Change]) -> &'static [&'static str];
     /// See [`Kind::physical_of_arn`].
@@ -469,6 +478,13 @@ impl<K: Kind> AnyKind for Erased<K> {
         match (parse::<K::Spec>(want), parse::<K::Spec>(found)) {
             (Ok(want), Ok(found)) => K::replaces(&want, &found),
             _ => Vec::new(),
+        }
+    }
+
+    fn collides(&self, want: &Value, found: &Value) -> bool {
+        match (parse::<K::Spec>(want), parse::<K::Spec>(found)) {
+            (Ok(want), Ok(found)) => K::collides(&want, &found),
+            _ => true,
         }
     }
 
