@@ -79,6 +79,13 @@ class Notifier(unittest.TestCase):
                 self.assertEqual(lines[1], f"Aeroflot: {5001 - count} RUB")
                 self.assertEqual(lines[-2], f"and {count - len(lines) + 3} more")
 
+    def test_no_length_of_line_makes_the_message_too_long(self):
+        for length in range(1, 40):
+            self.topic()
+            text = self.message_for(*({"cost": 1, "gate": "x" * length} for _ in range(400)))
+            self.assertLessEqual(len(text), 1600)
+            self.assertGreater(len(text), 1600 - 60)
+
     def test_a_message_that_just_fits_is_whole(self):
         tickets = [{"cost": 1000, "gate": "x" * 20}] * 48
         text = self.message_for(*tickets)
@@ -86,7 +93,8 @@ class Notifier(unittest.TestCase):
         self.assertLessEqual(len(text), 1600)
 
     def test_a_very_long_gate_is_cut(self):
-        self.assertLess(len(self.message_for({"cost": 1, "gate": "x" * 300_000})), 100)
+        text = self.message_for({"cost": 1, "gate": "x" * 300_000})
+        self.assertEqual(text, "1 cheap ticket\n" + "x" * 40 + ": 1 RUB")
 
     def test_a_failed_publish_raises(self):
         self.topic(fakes.AwsError("InternalError", 500))

@@ -108,6 +108,13 @@ class ApiCaller(unittest.TestCase):
         self.assertEqual(line.rpartition(",")[0], LINE)
         self.assertEqual(str(uuid.UUID(line.rpartition(",")[2])), line.rpartition(",")[2])
 
+    def test_the_agents_user_may_read_the_file(self):
+        mask = os.umask(0o077)
+        self.addCleanup(os.umask, mask)
+        self.call()
+        (file,) = self.folder.iterdir()
+        self.assertEqual(file.stat().st_mode & 0o777, 0o644)
+
     def test_the_request(self):
         self.call()
         (request,) = self.server.seen
