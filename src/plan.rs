@@ -241,6 +241,7 @@ impl Plan {
 pub fn make(stack: &Stack, graph: &Graph, live: &Live, place: &Place, goal: &Goal) -> Plan {
     let mut planner = Planner {
         stack,
+        graph,
         live,
         place,
         goal,
@@ -279,13 +280,18 @@ fn unreadable(live: &Live) -> Vec<Blocked> {
     let blocked = |unreadable: &live::Unreadable| Blocked {
         id: unreadable.what.clone(),
         message: format!("could not be read: {}", unreadable.error),
-        help: unreadable.error.hint.clone().unwrap_or_else(|| "a plan needs to see everything it may change".to_owned()),
+        help: unreadable
+            .error
+            .hint
+            .clone()
+            .unwrap_or_else(|| "a plan needs to see everything it may change".to_owned()),
     };
     live.unreadable.iter().map(blocked).collect()
 }
 
 struct Planner<'a> {
     stack: &'a Stack,
+    graph: &'a Graph,
     live: &'a Live,
     place: &'a Place,
     goal: &'a Goal,
@@ -362,7 +368,10 @@ impl Planner<'_> {
             ),
             None => (
                 format!("a {title} `{name}` exists already and does not belong to this stack"),
-                format!("give the resource another `name:`, or take the existing one over with `--adopt {}`", resource.id),
+                format!(
+                    "give the resource another `name:`, or take the existing one over with `--adopt {}`",
+                    resource.id
+                ),
             ),
         };
         self.blocked.push(Blocked { id: resource.id.clone(), message, help });
@@ -376,14 +385,17 @@ impl Planner<'_> {
         for change in &mut step.changes {
             change.forces_replacement |= forced.iter().any(|path| crate::diff::path_matches(path, &change.path));
         }
-        let paths: Vec<_> = step.changes.iter().filter(|change| change.forces_replacement).map(|change| change.path.clone()).collect();
+        let paths: Vec<_> =
+            step.changes.iter().filter(|change| change.forces_replacement).map(|change| change.path.clone()).collect();
         let requested = self.goal.replace.contains(&resource.id);
         let (set, remove) = marks::tag_changes(&self.tags(resource), &found.tags);
         let tags_differ = !set.is_empty() || !remove.is_empty();
         if !paths.is_empty() || requested {
-            step.action = if kind.collides(&step.want, &found.spec) { Action::DeleteCreate } else { Action::CreateDelete };
+            let collides = kind.collides(&step.want, &found.spec) || self.needs_gap(&resource.id);
+            step.action = if collides { Action::DeleteCreate } else { Action::CreateDelete };
             step.set_tags = self.tags(resource);
-            step.reasons = if paths.is_empty() { vec![Reason::Requested] } else { vec![Reason::CannotUpdate { paths }] };
+            step.reasons =
+                if paths.is_empty() { vec![Reason::Requested] } else { vec![Reason::CannotUpdate { paths }] };
         } else if !step.changes.is_empty() || tags_differ {
             step.action = Action::Update;
             (step.set_tags, step.remove_tags) = (set, remove);
@@ -392,6 +404,12 @@ impl Planner<'_> {
         if step.action != Action::NoOp && marks::stack_of(&found.tags).is_none() {
             step.reasons.insert(0, Reason::Adopted);
         }
+    }
+
+    /// Tells whether something it needs is deleted before it is made anew, so that the old object must go before that.
+    fn needs_gap(&self, id: &str) -> bool {
+        let needs = self.graph.with_needs(&BTreeSet::from([id.to_owned()]));
+        self.steps.iter().any(|step| step.action == Action::DeleteCreate && needs.contains(&step.id))
     }
 
     /// Tells a change of the file from a change of AWS, by the hash of what was last applied.
@@ -442,7 +460,8 @@ impl Planner<'_> {
         if !self.goal.targets.is_empty() {
             return;
         }
-        let replaced: BTreeSet<_> = self.steps.iter().filter(|step| step.action.deletes()).filter_map(|step| step.physical.clone()).collect();
+        let replaced: BTreeSet<_> =
+            self.steps.iter().filter(|step| step.action.deletes()).filter_map(|step| step.physical.clone()).collect();
         for orphan in &self.live.orphans {
             if replaced.contains(&orphan.found.physical) || self.goal.excludes.contains(&orphan.id) {
                 continue;

@@ -91,7 +91,9 @@ impl<'a> Order<'a> {
         let step = &self.plan.steps[job.step];
         let mut before = match job.verb {
             Verb::Create | Verb::Update => self.before_make(&step.id, step.action),
-            Verb::Delete | Verb::Leave if step.in_file => self.before_delete(&step.id, step.action, step.kind.delete_rank()),
+            Verb::Delete | Verb::Leave if step.in_file => {
+                self.before_delete(&step.id, step.action, step.kind.delete_rank())
+            }
             Verb::Delete | Verb::Leave => self.before_orphan(step.kind.delete_rank()),
         };
         before.remove(&index);
@@ -100,7 +102,8 @@ impl<'a> Order<'a> {
 
     fn before_make(&self, id: &str, action: Action) -> BTreeSet<usize> {
         let needs = self.graph.with_needs(&BTreeSet::from([id.to_owned()]));
-        let mut before: BTreeSet<_> = needs.iter().filter(|need| *need != id).filter_map(|need| self.makes.get(need.as_str())).copied().collect();
+        let mut before: BTreeSet<_> =
+            needs.iter().filter(|need| *need != id).filter_map(|need| self.makes.get(need.as_str())).copied().collect();
         if action == Action::DeleteCreate {
             before.extend(self.deletes.get(id));
         }
@@ -110,21 +113,18 @@ impl<'a> Order<'a> {
     fn before_delete(&self, id: &str, action: Action, rank: u8) -> BTreeSet<usize> {
         let dependents = self.graph.with_dependents(&BTreeSet::from([id.to_owned()]));
         let others = || dependents.iter().filter(|other| *other != id).map(String::as_str);
-        let mut before: BTreeSet<_> = others().filter_map(|other| self.deletes_first(other)).collect();
+        let mut before: BTreeSet<_> = others().filter_map(|other| self.deletes.get(other)).copied().collect();
         match action {
             Action::CreateDelete => {
                 before.extend(others().filter_map(|other| self.makes.get(other)));
                 before.extend(self.makes.get(id));
             }
-            Action::Delete => before.extend(self.orphans.iter().filter(|(_, other)| *other < rank).map(|(job, _)| *job)),
+            Action::Delete => {
+                before.extend(self.orphans.iter().filter(|(_, other)| *other < rank).map(|(job, _)| *job))
+            }
             _ => {}
         }
         before
-    }
-
-    /// Returns the job that deletes a dependent, unless the dependent's old object itself waits for its new one.
-    fn deletes_first(&self, id: &str) -> Option<usize> {
-        self.deletes.get(id).copied()
     }
 
     fn before_orphan(&self, rank: u8) -> BTreeSet<usize> {
