@@ -1,6 +1,7 @@
 //! The registry: every type of AWS resource that a stack file can name, one file each.
 
 pub mod kinesis_stream;
+pub mod policy;
 
 use crate::kind::{AnyKind, Erased};
 
