@@ -228,14 +228,6 @@ pub trait Kind: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Returns paths whose change forces replacement although their fields can change otherwise, such as a part that can
-    /// be added but never taken away. A change at or below one of them counts as immutable.
-    #[must_use]
-    fn replaces(want: &Self::Spec, found: &Self::Spec) -> Vec<String> {
-        let _ = (want, found);
-        Vec::new()
-    }
-
     /// Returns the outputs that can be told before the object exists: an object whose unknown values are absent.
     #[must_use]
     fn predict(place: &Place, key: &Key, want: &Self::Spec) -> Outputs {
@@ -348,8 +340,6 @@ pub trait AnyKind: Send + Sync {
     /// # Errors
     /// Returns everything that is wrong.
     fn prepare(&self, spec: &Value, files: &Files) -> std::result::Result<Value, Vec<Fault>>;
-    /// See [`Kind::replaces`].
-    fn replaces(&self, want: &Value, found: &Value) -> Vec<String>;
     /// See [`Kind::predict`].
     fn predict(&self, place: &Place, key: &Key, want: &Value) -> Outputs;
     /// See [`Kind::replaces`].
@@ -478,13 +468,6 @@ impl<K: Kind> AnyKind for Erased<K> {
             return Err(faults);
         }
         plain(&spec).map_err(|error| vec![Fault::new("", error.to_string())])
-    }
-
-    fn replaces(&self, want: &Value, found: &Value) -> Vec<String> {
-        match (parse::<K::Spec>(want), parse::<K::Spec>(found)) {
-            (Ok(want), Ok(found)) => K::replaces(&want, &found),
-            _ => Vec::new(),
-        }
     }
 
     fn predict(&self, place: &Place, key: &Key, want: &Value) -> Outputs {
