@@ -6,11 +6,18 @@
 
 pub mod apply;
 pub mod aws;
+pub mod checks;
+pub mod cli;
+pub mod commands;
 pub mod diff;
+pub mod entry;
+pub mod failure;
 pub mod graph;
 pub mod kind;
 pub mod kinds;
 pub mod live;
 pub(crate) mod local;
 pub mod plan;
+pub mod report;
+pub mod session;
 pub mod stack;
