@@ -212,14 +212,20 @@ impl Desk<'_> {
         self.body["StreamName"].as_str().unwrap_or_default()
     }
 
-    /// Checks the parameters and runs the operation in the engine.
+    /// Runs the operation in the engine.
     async fn run(&self, body: &Value) -> Result<Value, Fault> {
+        let (operation, data) = self.checked(body)?;
+        Ok(dispatch(&self.engine, operation, data).await.map_err(refused)?.unwrap_or_default())
+    }
+
+    /// Checks the parameters by the engine's rules for types, lengths and patterns.
+    fn checked(&self, body: &Value) -> Result<(Operation, Value), Fault> {
         let operation: Operation = self.call.operation.parse().map_err(|_| unknown_operation(self.call))?;
         let rules = operation.validation_rules();
         let fields: Vec<(&str, &FieldDef)> = rules.iter().map(|(name, rule)| (*name, rule)).collect();
         let data = check_types(body, &fields).map_err(refused)?;
         check_validations(&data, &fields, None).map_err(refused)?;
-        Ok(dispatch(&self.engine, operation, data).await.map_err(refused)?.unwrap_or_default())
+        Ok((operation, data))
     }
 
     async fn other(&self) -> Outcome {
@@ -377,9 +383,8 @@ impl Desk<'_> {
             self.engine.get_stream(name).await.map_err(refused)?;
             return self.list_tags(name);
         }
-        // Checks names, key lengths and the like; the tags that the engine keeps are not read.
+        self.checked(&self.body)?;
         self.active(name).await?;
-        self.run(&self.body).await?;
         self.change_tags(name)
     }
 
@@ -393,8 +398,8 @@ impl Desk<'_> {
             self.engine.get_stream(name).await.map_err(refused)?;
             return self.list_tags(name);
         }
+        self.checked(&self.body)?;
         self.active(name).await?;
-        self.run(&self.body).await?;
         self.change_tags(name)
     }
 
