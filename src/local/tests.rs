@@ -94,6 +94,68 @@ async fn the_sixth_stream_in_creation_is_refused() {
     assert!(tags.into_service_error().is_resource_in_use_exception());
 }
 
+#[tokio::test]
+async fn shard_counts_change_within_half_and_double() {
+    let (_, config) = memory(Settings::default());
+    let kinesis = aws_sdk_kinesis::Client::new(&config);
+    kinesis.create_stream().stream_name("jobs").shard_count(2).send().await.unwrap();
+    let scale = |count| {
+        let kind = aws_sdk_kinesis::types::ScalingType::UniformScaling;
+        kinesis.update_shard_count().stream_name("jobs").target_shard_count(count).scaling_type(kind).send()
+    };
+    assert!(scale(5).await.unwrap_err().into_service_error().is_invalid_argument_exception());
+    scale(4).await.unwrap();
+    assert!(scale(1).await.unwrap_err().into_service_error().is_invalid_argument_exception());
+    let shards = kinesis.describe_stream_summary().stream_name("jobs").send().await.unwrap();
+    assert_eq!(shards.stream_description_summary().unwrap().open_shard_count(), 4);
+}
+
+#[tokio::test]
+async fn indexes_come_one_at_a_time_and_encryption_alone() {
+    use aws_sdk_dynamodb::types::{
+        CreateGlobalSecondaryIndexAction, GlobalSecondaryIndexUpdate, Projection, ProjectionType, SseSpecification,
+    };
+    let (_, config) = memory(Settings::default());
+    let client = aws_sdk_dynamodb::Client::new(&config);
+    create_table(&client, "tickets").await;
+    let index = |name: &str| {
+        let create = CreateGlobalSecondaryIndexAction::builder().index_name(name).key_schema(id_key());
+        let all = Projection::builder().projection_type(ProjectionType::All).build();
+        let create = create.projection(all).provisioned_throughput(throughput(3)).build().unwrap();
+        GlobalSecondaryIndexUpdate::builder().create(create).build()
+    };
+    let update = || client.update_table().table_name("tickets").attribute_definitions(id_attribute());
+    let both = update().global_secondary_index_updates(index("one")).global_secondary_index_updates(index("two"));
+    assert!(both.send().await.unwrap_err().into_service_error().is_limit_exceeded_exception());
+    update().global_secondary_index_updates(index("one")).send().await.unwrap();
+
+    let sse = SseSpecification::builder().enabled(true).build();
+    let mixed = client.update_table().table_name("tickets").sse_specification(sse.clone());
+    let mixed = mixed.deletion_protection_enabled(true).send().await.unwrap_err().into_service_error();
+    assert!(mixed.message().unwrap().contains("must be the only operation"), "{mixed:?}");
+    client.update_table().table_name("tickets").sse_specification(sse).send().await.unwrap();
+    let table = client.describe_table().table_name("tickets").send().await.unwrap().table.unwrap();
+    assert_eq!(table.sse_description().unwrap().status().unwrap().as_str(), "ENABLED");
+    let index = &table.global_secondary_indexes()[0];
+    assert_eq!(index.index_arn(), Some("arn:aws:dynamodb:eu-west-1:123456789012:table/tickets/index/one"));
+    assert_eq!(index.provisioned_throughput().unwrap().read_capacity_units(), Some(3));
+}
+
+#[tokio::test]
+async fn a_deleted_table_passes_through_deleting() {
+    let (_, config) = memory(Settings { delay: 30, ..Settings::default() });
+    let client = aws_sdk_dynamodb::Client::new(&config);
+    create_table(&client, "tickets").await;
+    tokio::time::sleep(std::time::Duration::from_millis(40)).await;
+    let deleted = client.delete_table().table_name("tickets").send().await.unwrap().table_description.unwrap();
+    assert_eq!(deleted.table_status().unwrap().as_str(), "DELETING");
+    client.delete_table().table_name("tickets").send().await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(40)).await;
+    let gone = client.describe_table().table_name("tickets").send().await.unwrap_err();
+    assert!(gone.into_service_error().is_resource_not_found_exception());
+    create_table(&client, "tickets").await;
+}
+
 fn id_attribute() -> AttributeDefinition {
     AttributeDefinition::builder().attribute_name("id").attribute_type(ScalarAttributeType::S).build().unwrap()
 }
