@@ -141,6 +141,13 @@ impl Xml {
         self.node(name, inside)
     }
 
+    /// Adds the elements of another piece after these.
+    #[must_use]
+    pub(crate) fn append(mut self, other: Self) -> Self {
+        self.0.push_str(&other.0);
+        self
+    }
+
     /// Returns the text built so far.
     pub(crate) fn into_text(self) -> String {
         self.0
