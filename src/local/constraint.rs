@@ -121,6 +121,8 @@ mod tests {
         let fault = check.done("ValidationError").unwrap_err();
         assert_eq!(fault.code, "ValidationError");
         assert!(fault.message.starts_with("4 validation errors detected: Value null at 'name'"), "{}", fault.message);
-        assert!(fault.message.contains("'n' failed to satisfy constraint: Member must have value less than or equal to 5"));
+        assert!(
+            fault.message.contains("'n' failed to satisfy constraint: Member must have value less than or equal to 5")
+        );
     }
 }

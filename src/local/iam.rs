@@ -80,7 +80,8 @@ mod tests {
     use super::testing::{Bench, TRUST};
     use super::*;
 
-    const READS: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"kinesis:Get*","Resource":"*"}}"#;
+    const READS: &str =
+        r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"kinesis:Get*","Resource":"*"}}"#;
 
     #[test]
     fn unknown_operations_are_refused() {

@@ -6,6 +6,8 @@
 //! convenience conflict, AWS wins.
 
 pub(crate) mod amis;
+pub(crate) mod constraint;
+pub(crate) mod iam;
 pub(crate) mod protocol;
 pub(crate) mod store;
 

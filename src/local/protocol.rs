@@ -52,7 +52,8 @@ impl Params {
     /// Returns the fields below `prefix.`, with the prefix taken off.
     pub(crate) fn under(&self, prefix: &str) -> Self {
         let start = format!("{prefix}.");
-        let below = self.0.iter().filter_map(|(name, value)| Some((name.strip_prefix(&start)?.to_owned(), value.clone())));
+        let below =
+            self.0.iter().filter_map(|(name, value)| Some((name.strip_prefix(&start)?.to_owned(), value.clone())));
         Self(below.collect())
     }
 
@@ -136,7 +137,12 @@ impl Xml {
 
     /// Adds `<name>` with one `<item>text</item>` per value.
     #[must_use]
-    pub(crate) fn texts(self, name: &str, item: &str, values: impl IntoIterator<Item = impl std::fmt::Display>) -> Self {
+    pub(crate) fn texts(
+        self,
+        name: &str,
+        item: &str,
+        values: impl IntoIterator<Item = impl std::fmt::Display>,
+    ) -> Self {
         let inside = values.into_iter().fold(Self::new(), |all, value| all.text(item, value));
         self.node(name, inside)
     }

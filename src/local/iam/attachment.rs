@@ -48,7 +48,8 @@ fn detach(tx: &mut Tx<'_>, call: &Call) -> Result<Xml, Fault> {
 fn list(tx: &mut Tx<'_>, call: &Call) -> Result<Xml, Fault> {
     let role = role::named(tx, call)?;
     let prefix = wire::path_prefix(call)?;
-    let mut attached: Vec<_> = role.attached.into_iter().filter(|arn| policy::path_of(arn).starts_with(prefix)).collect();
+    let mut attached: Vec<_> =
+        role.attached.into_iter().filter(|arn| policy::path_of(arn).starts_with(prefix)).collect();
     attached.sort();
     let (arns, tail) = wire::page(call, attached.into_iter().map(|arn| (arn.clone(), arn)).collect())?;
     Ok(Xml::new().list("AttachedPolicies", "member", arns.iter().map(|arn| element(arn))).append(tail))
@@ -112,11 +113,14 @@ mod tests {
     #[test]
     fn aws_managed_policies_attach_by_their_real_names_only() {
         let bench = bench();
-        let attach = |name: &str| bench.run("AttachRolePolicy", &[ROLE, ("PolicyArn", &format!("arn:aws:iam::aws:policy/{name}"))]);
+        let attach = |name: &str| {
+            bench.run("AttachRolePolicy", &[ROLE, ("PolicyArn", &format!("arn:aws:iam::aws:policy/{name}"))])
+        };
         assert!(attach("service-role/AWSLambdaKinesisExecutionRole").is_ok());
         assert_eq!(attach("AWSLambdaKinesisExecutionRole").unwrap_err().code, "NoSuchEntity", "its path is missing");
         assert_eq!(attach("NoSuchPolicy").unwrap_err().code, "NoSuchEntity");
-        let listed = texts(&bench.ok("ListAttachedRolePolicies", &[ROLE, ("PathPrefix", "/service-role/")]), "PolicyName");
+        let listed =
+            texts(&bench.ok("ListAttachedRolePolicies", &[ROLE, ("PathPrefix", "/service-role/")]), "PolicyName");
         assert_eq!(listed, ["AWSLambdaKinesisExecutionRole"]);
     }
 
@@ -127,14 +131,18 @@ mod tests {
         assert_eq!(bench.code("AttachRolePolicy", &[ROLE, none]), "NoSuchEntity");
         assert_eq!(bench.code("AttachRolePolicy", &[("RoleName", "no"), MINE]), "NoSuchEntity");
         assert_eq!(bench.code("AttachRolePolicy", &[ROLE, ("PolicyArn", "short")]), "ValidationError");
-        assert_eq!(bench.code("AttachRolePolicy", &[ROLE, ("PolicyArn", "arn:aws:s3:::bucket/policy")]), "InvalidInput");
+        assert_eq!(
+            bench.code("AttachRolePolicy", &[ROLE, ("PolicyArn", "arn:aws:s3:::bucket/policy")]),
+            "InvalidInput"
+        );
     }
 
     #[test]
     fn entities_tell_attachments_and_boundaries_apart() {
         let bench = bench();
         bench.ok("PutRolePermissionsBoundary", &[ROLE, ("PermissionsBoundary", MINE.1)]);
-        let roles = |usage: &str| texts(&bench.ok("ListEntitiesForPolicy", &[MINE, ("PolicyUsageFilter", usage)]), "RoleName");
+        let roles =
+            |usage: &str| texts(&bench.ok("ListEntitiesForPolicy", &[MINE, ("PolicyUsageFilter", usage)]), "RoleName");
         assert_eq!(roles("PermissionsBoundary"), ["r"]);
         assert!(roles("PermissionsPolicy").is_empty());
     }

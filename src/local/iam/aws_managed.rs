@@ -22,7 +22,10 @@ const GRANTS: &[(&str, &[&[&str]])] = &[
     ("AWSLambda_FullAccess", &[&["lambda:*", "iam:PassRole", "logs:DescribeLogStreams"]]),
     ("AdministratorAccess", &[&["*"]]),
     ("AmazonDynamoDBFullAccess", &[&["dynamodb:*", "dax:*"]]),
-    ("AmazonDynamoDBReadOnlyAccess", &[&["dynamodb:BatchGetItem", "dynamodb:Describe*", "dynamodb:List*"], DYNAMODB_READS]),
+    (
+        "AmazonDynamoDBReadOnlyAccess",
+        &[&["dynamodb:BatchGetItem", "dynamodb:Describe*", "dynamodb:List*"], DYNAMODB_READS],
+    ),
     ("AmazonEC2FullAccess", &[&["ec2:*", "elasticloadbalancing:*", "cloudwatch:*", "autoscaling:*"]]),
     ("AmazonEC2ReadOnlyAccess", &[&["ec2:Describe*", "ec2:Get*"]]),
     ("AmazonKinesisAnalyticsFullAccess", &[&["kinesisanalytics:*"], ANALYTICS_STREAMS]),
@@ -68,8 +71,12 @@ const ANALYTICS_STREAMS: &[&str] = &[
     "kinesis:PutRecords",
 ];
 const QUEUE_READS: &[&str] = &["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"];
-const INTERFACES: &[&str] =
-    &["ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DeleteNetworkInterface", "ec2:DescribeSubnets"];
+const INTERFACES: &[&str] = &[
+    "ec2:CreateNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeSubnets",
+];
 
 /// Tells whether an ARN is that of a managed policy of AWS, known or not.
 pub(super) fn is_arn(arn: &str) -> bool {

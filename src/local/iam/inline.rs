@@ -8,12 +8,8 @@ use super::{Operation, document, role, wire};
 
 const MOST: usize = 10_240;
 
-pub(super) const OPERATIONS: &[(&str, Operation)] = &[
-    ("PutRolePolicy", put),
-    ("GetRolePolicy", get),
-    ("ListRolePolicies", list),
-    ("DeleteRolePolicy", delete),
-];
+pub(super) const OPERATIONS: &[(&str, Operation)] =
+    &[("PutRolePolicy", put), ("GetRolePolicy", get), ("ListRolePolicies", list), ("DeleteRolePolicy", delete)];
 
 fn put(tx: &mut Tx<'_>, call: &Call) -> Result<Xml, Fault> {
     let text = call.params().get("PolicyDocument");
@@ -101,7 +97,8 @@ mod tests {
     #[test]
     fn all_inline_policies_of_a_role_share_one_limit() {
         let bench = with_role();
-        let big = GRANT.replace("\"*\"", &format!("[{}\"*\"]", "\"arn:aws:kinesis:*:*:stream/long-name\",".repeat(140)));
+        let big =
+            GRANT.replace("\"*\"", &format!("[{}\"*\"]", "\"arn:aws:kinesis:*:*:stream/long-name\",".repeat(140)));
         bench.ok("PutRolePolicy", &[ROLE, NAME, ("PolicyDocument", &big)]);
         let second = [ROLE, ("PolicyName", "q"), ("PolicyDocument", &big)];
         assert_eq!(bench.code("PutRolePolicy", &second), "LimitExceeded");

@@ -168,7 +168,8 @@ fn wanted(call: &Call) -> Result<Policy, Fault> {
     let mut check = Constraints::new();
     wire::check_name(&mut check, "PolicyName", name, 128);
     wire::check_path(&mut check, "Path", path);
-    let segments = |path: &str| path.chars().all(|letter| letter.is_ascii_alphanumeric() || "/.,+@=_-".contains(letter));
+    let segments =
+        |path: &str| path.chars().all(|letter| letter.is_ascii_alphanumeric() || "/.,+@=_-".contains(letter));
     check.shape("path", path, r"((/[A-Za-z0-9\.,\+@=_-]+)*)/", segments);
     wire::check_document(&mut check, "PolicyDocument", fields.get("PolicyDocument"));
     check.length("description", description, 0, 1000);
@@ -300,7 +301,9 @@ fn version_field(call: &Call, policy: &Policy) -> Result<usize, Fault> {
     let mut check = Constraints::new();
     check.required("versionId", id);
     let number = |text: &str| text.strip_prefix('v').and_then(|digits| digits.parse::<u32>().ok());
-    check.shape("versionId", id, r"v[1-9][0-9]*(\.[A-Za-z0-9-]*)?", |text| number(text).is_some_and(|number| number > 0));
+    check.shape("versionId", id, r"v[1-9][0-9]*(\.[A-Za-z0-9-]*)?", |text| {
+        number(text).is_some_and(|number| number > 0)
+    });
     check.done("ValidationError")?;
     let wanted = id.and_then(number);
     let place = policy.versions.iter().position(|version| Some(version.number) == wanted);
@@ -319,7 +322,8 @@ fn get_version(tx: &mut Tx<'_>, call: &Call) -> Result<Xml, Fault> {
 
 fn list_versions(tx: &mut Tx<'_>, call: &Call) -> Result<Xml, Fault> {
     let policy = readable(tx, call)?;
-    let keyed = policy.versions.iter().rev().enumerate().map(|(place, version)| (format!("{place:03}"), version)).collect();
+    let keyed =
+        policy.versions.iter().rev().enumerate().map(|(place, version)| (format!("{place:03}"), version)).collect();
     let (versions, tail) = wire::page(call, keyed)?;
     let members = versions.into_iter().map(|version| version_element(&policy, version, false));
     Ok(Xml::new().list("Versions", "member", members).append(tail))
@@ -378,7 +382,8 @@ mod tests {
         assert_eq!(bench.code("CreatePolicy", &elsewhere), "EntityAlreadyExists");
         let with = |text: &str| bench.code("CreatePolicy", &[("PolicyName", "q"), ("PolicyDocument", text)]);
         assert_eq!(with(TRUST), "MalformedPolicyDocument");
-        let many = GRANT.replace("\"*\"", &format!("[{}\"*\"]", "\"arn:aws:kinesis:*:*:stream/long-name\",".repeat(170)));
+        let many =
+            GRANT.replace("\"*\"", &format!("[{}\"*\"]", "\"arn:aws:kinesis:*:*:stream/long-name\",".repeat(170)));
         assert_eq!(with(&many), "LimitExceeded");
         let path = [("PolicyName", "q"), ("Path", "/a!b/"), ("PolicyDocument", GRANT)];
         assert_eq!(bench.code("CreatePolicy", &path), "ValidationError");
@@ -387,7 +392,9 @@ mod tests {
     #[test]
     fn versions_count_up_and_stop_at_five() {
         let bench = bench();
-        let create = |default: &str| bench.run("CreatePolicyVersion", &[ARN, ("PolicyDocument", GRANT), ("SetAsDefault", default)]);
+        let create = |default: &str| {
+            bench.run("CreatePolicyVersion", &[ARN, ("PolicyDocument", GRANT), ("SetAsDefault", default)])
+        };
         for _ in 0..4 {
             create("true").unwrap();
         }

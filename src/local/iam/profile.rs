@@ -225,7 +225,8 @@ mod tests {
     fn lists_filter_by_path() {
         let bench = bench();
         bench.ok("CreateInstanceProfile", &[("InstanceProfileName", "other")]);
-        let names = |prefix: &str| texts(&bench.ok("ListInstanceProfiles", &[("PathPrefix", prefix)]), "InstanceProfileName");
+        let names =
+            |prefix: &str| texts(&bench.ok("ListInstanceProfiles", &[("PathPrefix", prefix)]), "InstanceProfileName");
         assert_eq!(names("/x/"), ["ip"]);
         assert_eq!(names("/"), ["ip", "other"]);
     }

@@ -317,11 +317,11 @@ mod tests {
     #[test]
     fn broken_fields_are_refused() {
         let bench = Bench::new();
-        let with = |name, value| bench.code("CreateRole", &[&[(name, value)], &NAMED[1..]].concat());
+        let with = |name: &str, value: &str| bench.code("CreateRole", &[&[(name, value)], &NAMED[1..]].concat());
         assert_eq!(with("RoleName", "a b"), "ValidationError");
         assert_eq!(with("RoleName", &"a".repeat(65)), "ValidationError");
         assert_eq!(with("Path", "/"), "ValidationError", "the name is missing");
-        let also = |name, value| bench.code("CreateRole", &[&NAMED[..], &[(name, value)]].concat());
+        let also = |name: &str, value: &str| bench.code("CreateRole", &[&NAMED[..], &[(name, value)]].concat());
         assert_eq!(also("Path", "x"), "ValidationError");
         assert_eq!(also("MaxSessionDuration", "3599"), "ValidationError");
         assert_eq!(also("MaxSessionDuration", "43201"), "ValidationError");
@@ -332,7 +332,8 @@ mod tests {
     #[test]
     fn long_trust_policies_are_refused() {
         let arns: Vec<_> = (0..60).map(|number| format!("\"arn:aws:iam::{:012}:root\"", number + 1)).collect();
-        let trust = TRUST.replace(r#"{"Service":"lambda.amazonaws.com"}"#, &format!("{{\"AWS\":[{}]}}", arns.join(",")));
+        let trust =
+            TRUST.replace(r#"{"Service":"lambda.amazonaws.com"}"#, &format!("{{\"AWS\":[{}]}}", arns.join(",")));
         let fields = [("RoleName", "r"), ("AssumeRolePolicyDocument", trust.as_str())];
         assert_eq!(Bench::new().code("CreateRole", &fields), "LimitExceeded");
     }
@@ -358,7 +359,10 @@ mod tests {
         bench.ok("UpdateRoleDescription", &[("RoleName", "r"), ("Description", "new")]);
         bench.ok("UpdateRole", &[("RoleName", "r")]);
         let role = bench.ok("GetRole", &[("RoleName", "r")]);
-        assert_eq!((texts(&role, "Description"), texts(&role, "MaxSessionDuration")), (vec!["new".into()], vec!["7200".into()]));
+        assert_eq!(
+            (texts(&role, "Description"), texts(&role, "MaxSessionDuration")),
+            (vec!["new".into()], vec!["7200".into()])
+        );
         let trust = TRUST.replace("lambda", "ec2");
         bench.ok("UpdateAssumeRolePolicy", &[("RoleName", "r"), ("PolicyDocument", &trust)]);
         assert!(bench.ok("GetRole", &[("RoleName", "r")]).contains("ec2.amazonaws.com"));

@@ -35,7 +35,11 @@ pub(super) trait Tagged: Sized {
     fn tags(&mut self) -> &mut Tags;
 }
 
-fn change<T: Tagged>(tx: &mut Tx<'_>, call: &Call, edit: fn(&mut Tags, &Call) -> Result<(), Fault>) -> Result<Xml, Fault> {
+fn change<T: Tagged>(
+    tx: &mut Tx<'_>,
+    call: &Call,
+    edit: fn(&mut Tags, &Call) -> Result<(), Fault>,
+) -> Result<Xml, Fault> {
     let mut entity = T::load(tx, call)?;
     edit(entity.tags(), call)?;
     entity.save(tx)?;

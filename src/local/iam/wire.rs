@@ -11,10 +11,8 @@ use crate::local::{Call, Fault, Xml};
 /// What RFC 3986 leaves as it is: letters, digits and `-._~`.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-const NAME: Charset = Charset {
-    pattern: r"[\w+=,.@-]+",
-    allows: |letter| letter.is_ascii_alphanumeric() || "_+=,.@-".contains(letter),
-};
+const NAME: Charset =
+    Charset { pattern: r"[\w+=,.@-]+", allows: |letter| letter.is_ascii_alphanumeric() || "_+=,.@-".contains(letter) };
 
 /// Characters of documents: tab, line ends and U+0020 to U+00FF (`facts/aws.md` 5.3).
 const DOCUMENT: Charset = Charset {
@@ -96,7 +94,10 @@ pub(super) fn check_path(check: &mut Constraints, field: &str, value: Option<&st
 }
 
 fn is_path(path: &str) -> bool {
-    path.len() > 2 && path.starts_with('/') && path.ends_with('/') && path.chars().all(|letter| letter.is_ascii_graphic())
+    path.len() > 2
+        && path.starts_with('/')
+        && path.ends_with('/')
+        && path.chars().all(|letter| letter.is_ascii_graphic())
 }
 
 /// Returns a field's name as constraint reports write it.
