@@ -8,6 +8,7 @@
 pub(crate) mod amis;
 pub(crate) mod constraint;
 pub(crate) mod iam;
+pub(crate) mod sns;
 pub(crate) mod protocol;
 pub(crate) mod store;
 

@@ -52,8 +52,7 @@ impl Params {
     /// Returns the fields below `prefix.`, with the prefix taken off.
     pub(crate) fn under(&self, prefix: &str) -> Self {
         let start = format!("{prefix}.");
-        let below =
-            self.0.iter().filter_map(|(name, value)| Some((name.strip_prefix(&start)?.to_owned(), value.clone())));
+        let below = self.0.iter().filter_map(|(name, value)| Some((name.strip_prefix(&start)?.to_owned(), value.clone())));
         Self(below.collect())
     }
 
@@ -137,21 +136,9 @@ impl Xml {
 
     /// Adds `<name>` with one `<item>text</item>` per value.
     #[must_use]
-    pub(crate) fn texts(
-        self,
-        name: &str,
-        item: &str,
-        values: impl IntoIterator<Item = impl std::fmt::Display>,
-    ) -> Self {
+    pub(crate) fn texts(self, name: &str, item: &str, values: impl IntoIterator<Item = impl std::fmt::Display>) -> Self {
         let inside = values.into_iter().fold(Self::new(), |all, value| all.text(item, value));
         self.node(name, inside)
-    }
-
-    /// Adds the elements of another piece after these.
-    #[must_use]
-    pub(crate) fn append(mut self, other: Self) -> Self {
-        self.0.push_str(&other.0);
-        self
     }
 
     /// Returns the text built so far.

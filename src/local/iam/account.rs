@@ -40,7 +40,7 @@ fn details(tx: &mut Tx<'_>, call: &Call) -> Result<Xml, Fault> {
         }
     }
     let none = Xml::new().node("UserDetailList", Xml::new()).node("GroupDetailList", Xml::new());
-    Ok(none.list("RoleDetailList", "member", roles).list("Policies", "member", policies).append(tail))
+    Ok(none.list("RoleDetailList", "member", roles).list("Policies", "member", policies).and(tail))
 }
 
 fn role_detail(tx: &Tx<'_>, role: &Role) -> Result<Xml, Fault> {

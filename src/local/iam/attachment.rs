@@ -52,7 +52,7 @@ fn list(tx: &mut Tx<'_>, call: &Call) -> Result<Xml, Fault> {
         role.attached.into_iter().filter(|arn| policy::path_of(arn).starts_with(prefix)).collect();
     attached.sort();
     let (arns, tail) = wire::page(call, attached.into_iter().map(|arn| (arn.clone(), arn)).collect())?;
-    Ok(Xml::new().list("AttachedPolicies", "member", arns.iter().map(|arn| element(arn))).append(tail))
+    Ok(Xml::new().list("AttachedPolicies", "member", arns.iter().map(|arn| element(arn))).and(tail))
 }
 
 /// Builds one member of `AttachedPolicies` or `AttachedManagedPolicies`.
@@ -82,7 +82,7 @@ fn entities(tx: &mut Tx<'_>, call: &Call) -> Result<Xml, Fault> {
     let (roles, tail) = wire::page(call, roles)?;
     let roles = roles.iter().map(|role| Xml::new().text("RoleName", &role.name).text("RoleId", &role.id));
     let none = Xml::new().node("PolicyGroups", Xml::new()).node("PolicyUsers", Xml::new());
-    Ok(none.list("PolicyRoles", "member", roles).append(tail))
+    Ok(none.list("PolicyRoles", "member", roles).and(tail))
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ fn list(tx: &mut Tx<'_>, call: &Call) -> Result<Xml, Fault> {
     let role = role::named(tx, call)?;
     let names = role.inline.into_keys().map(|name| (name.clone(), name)).collect();
     let (names, tail) = wire::page(call, names)?;
-    Ok(Xml::new().texts("PolicyNames", "member", names).append(tail))
+    Ok(Xml::new().texts("PolicyNames", "member", names).and(tail))
 }
 
 fn delete(tx: &mut Tx<'_>, call: &Call) -> Result<Xml, Fault> {

@@ -245,7 +245,7 @@ fn list(tx: &mut Tx<'_>, call: &Call) -> Result<Xml, Fault> {
     policies.sort_by(|one, other| one.0.cmp(&other.0));
     let (policies, tail) = wire::page(call, policies)?;
     let members = policies.iter().map(|policy| element(policy, count(&roles, &policy.arn), false));
-    Ok(Xml::new().list("Policies", "member", members).append(tail))
+    Ok(Xml::new().list("Policies", "member", members).and(tail))
 }
 
 fn delete(tx: &mut Tx<'_>, call: &Call) -> Result<Xml, Fault> {
@@ -326,7 +326,7 @@ fn list_versions(tx: &mut Tx<'_>, call: &Call) -> Result<Xml, Fault> {
         policy.versions.iter().rev().enumerate().map(|(place, version)| (format!("{place:03}"), version)).collect();
     let (versions, tail) = wire::page(call, keyed)?;
     let members = versions.into_iter().map(|version| version_element(&policy, version, false));
-    Ok(Xml::new().list("Versions", "member", members).append(tail))
+    Ok(Xml::new().list("Versions", "member", members).and(tail))
 }
 
 fn set_default(tx: &mut Tx<'_>, call: &Call) -> Result<Xml, Fault> {

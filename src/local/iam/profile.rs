@@ -138,7 +138,7 @@ fn list_for_role(tx: &mut Tx<'_>, call: &Call) -> Result<Xml, Fault> {
 fn listed(tx: &Tx<'_>, call: &Call, profiles: Vec<(String, Profile)>) -> Result<Xml, Fault> {
     let (profiles, tail) = wire::page(call, profiles)?;
     let members: Vec<_> = profiles.iter().map(|profile| brief(tx, profile)).collect::<Result<_, _>>()?;
-    Ok(Xml::new().list("InstanceProfiles", "member", members).append(tail))
+    Ok(Xml::new().list("InstanceProfiles", "member", members).and(tail))
 }
 
 fn add_role(tx: &mut Tx<'_>, call: &Call) -> Result<Xml, Fault> {

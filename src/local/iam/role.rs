@@ -159,7 +159,7 @@ fn list(tx: &mut Tx<'_>, call: &Call) -> Result<Xml, Fault> {
     let prefix = wire::path_prefix(call)?;
     let roles = all(tx)?.into_iter().filter(|(_, role)| role.path.starts_with(prefix)).collect();
     let (roles, tail) = wire::page(call, roles)?;
-    Ok(Xml::new().list("Roles", "member", roles.iter().map(brief)).append(tail))
+    Ok(Xml::new().list("Roles", "member", roles.iter().map(brief)).and(tail))
 }
 
 /// Builds what lists say of a role: no tags and no boundary.

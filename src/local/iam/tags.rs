@@ -51,7 +51,7 @@ fn list<T: Tagged>(tx: &mut Tx<'_>, call: &Call) -> Result<Xml, Fault> {
     let items = std::mem::take(entity.tags()).into_iter().map(|(key, value)| (key.clone(), (key, value))).collect();
     let (tags, tail) = page(call, items)?;
     let answer = Xml::new().list("Tags", "member", tags.iter().map(|(key, value)| tag(key, value)));
-    Ok(answer.append(tail))
+    Ok(answer.and(tail))
 }
 
 fn tag(key: &str, value: &str) -> Xml {
