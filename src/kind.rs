@@ -4,11 +4,12 @@
 //! the verbs observe, create, update, retag and delete. The engine sees kinds through [`AnyKind`], which speaks JSON
 //! values; [`Erased`] bridges the two, once for all. Nothing here knows a particular service.
 
+use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -234,6 +235,27 @@ pub trait Kind: Send + Sync + 'static {
         Outputs::new()
     }
 
+    /// Returns fields whose difference forces replacement for reasons that a mark on the field cannot tell.
+    #[must_use]
+    fn replaces(want: &Self::Spec, found: &Self::Spec) -> Vec<String> {
+        let _ = (want, found);
+        Vec::new()
+    }
+
+    /// Tells whether a replacement can be made only after the old object is gone.
+    #[must_use]
+    fn collides(want: &Self::Spec, found: &Self::Spec) -> bool {
+        let _ = (want, found);
+        matches!(Self::NAMING, Naming::Name { .. })
+    }
+
+    /// Returns the outputs that an update with these changes makes anew, so that they are unknown until it is done.
+    #[must_use]
+    fn renews(changes: &Changes<'_>) -> &'static [&'static str] {
+        let _ = changes;
+        &[]
+    }
+
     /// Returns the physical identifier behind an ARN of the tagging API.
     #[must_use]
     fn physical_of_arn(arn: &str) -> Option<String> {
@@ -307,7 +329,7 @@ pub trait AnyKind: Send + Sync {
     /// JSON Schema of the outputs.
     fn output_schema(&self) -> Value;
     /// What the differ needs to know of each field.
-    fn fields(&self) -> &Fields;
+    fn fields(&self) -> &'static Fields;
     /// Brings a spec to normal form.
     ///
     /// # Errors
@@ -320,6 +342,12 @@ pub trait AnyKind: Send + Sync {
     fn prepare(&self, spec: &Value, files: &Files) -> std::result::Result<Value, Vec<Fault>>;
     /// See [`Kind::predict`].
     fn predict(&self, place: &Place, key: &Key, want: &Value) -> Outputs;
+    /// See [`Kind::replaces`].
+    fn replaces(&self, want: &Value, found: &Value) -> Vec<String>;
+    /// See [`Kind::collides`].
+    fn collides(&self, want: &Value, found: &Value) -> bool;
+    /// See [`Kind::renews`].
+    fn renews(&self, changes: &[Change]) -> &'static [&'static str];
     /// See [`Kind::physical_of_arn`].
     fn physical_of_arn(&self, arn: &str) -> Option<String>;
     /// See [`Kind::observe`].
@@ -343,16 +371,13 @@ impl fmt::Debug for dyn AnyKind {
 }
 
 /// The bridge from a [`Kind`] to [`AnyKind`].
-pub struct Erased<K> {
-    fields: OnceLock<Fields>,
-    kind: PhantomData<fn() -> K>,
-}
+pub struct Erased<K>(PhantomData<fn() -> K>);
 
 impl<K: Kind> Erased<K> {
     /// The entry for the registry.
     #[must_use]
     pub const fn new() -> Self {
-        Self { fields: OnceLock::new(), kind: PhantomData }
+        Self(PhantomData)
     }
 }
 
@@ -423,8 +448,11 @@ impl<K: Kind> AnyKind for Erased<K> {
         schemars::schema_for!(K::Outputs).to_value()
     }
 
-    fn fields(&self) -> &Fields {
-        self.fields.get_or_init(|| Fields::of_schema(&self.spec_schema()))
+    fn fields(&self) -> &'static Fields {
+        // Reading a schema takes a while, and a registry entry must stay a plain constant: one cell per type.
+        static CELLS: Mutex<BTreeMap<TypeId, &'static Fields>> = Mutex::new(BTreeMap::new());
+        let mut cells = CELLS.lock().unwrap_or_else(PoisonError::into_inner);
+        cells.entry(TypeId::of::<K>()).or_insert_with(|| Box::leak(Box::new(Fields::of_schema(&self.spec_schema()))))
     }
 
     fn normal(&self, spec: &Value) -> std::result::Result<Value, Fault> {
@@ -444,6 +472,24 @@ impl<K: Kind> AnyKind for Erased<K> {
 
     fn predict(&self, place: &Place, key: &Key, want: &Value) -> Outputs {
         parse::<K::Spec>(want).map(|want| K::predict(place, key, &want)).unwrap_or_default()
+    }
+
+    fn replaces(&self, want: &Value, found: &Value) -> Vec<String> {
+        match (parse::<K::Spec>(want), parse::<K::Spec>(found)) {
+            (Ok(want), Ok(found)) => K::replaces(&want, &found),
+            _ => Vec::new(),
+        }
+    }
+
+    fn collides(&self, want: &Value, found: &Value) -> bool {
+        match (parse::<K::Spec>(want), parse::<K::Spec>(found)) {
+            (Ok(want), Ok(found)) => K::collides(&want, &found),
+            _ => true,
+        }
+    }
+
+    fn renews(&self, changes: &[Change]) -> &'static [&'static str] {
+        K::renews(&Changes(changes))
     }
 
     fn physical_of_arn(&self, arn: &str) -> Option<String> {

@@ -1,9 +1,12 @@
 //! The registry: every type of AWS resource that a stack file can name, one file each.
 
-use crate::kind::AnyKind;
+pub mod kinesis_stream;
+pub mod policy;
+
+use crate::kind::{AnyKind, Erased};
 
 /// All kinds, in the order of `design.md` §3.
-pub static KINDS: &[&dyn AnyKind] = &[];
+pub static KINDS: &[&dyn AnyKind] = &[&Erased::<kinesis_stream::KinesisStream>::new()];
 
 /// Returns the kind of a `type:`.
 #[must_use]
