@@ -5,20 +5,20 @@
 //! [`Service`]: a function of the stored state and one call. Rules come from `facts/aws.md`; where AWS and a
 //! convenience conflict, AWS wins.
 
+pub(crate) mod amis;
 pub(crate) mod cloud;
 pub(crate) mod connector;
+pub(crate) mod constraint;
 mod dynamodb;
 mod envelope;
+pub(crate) mod iam;
 mod kinesis;
 pub(crate) mod listener;
-pub(crate) mod amis;
-pub(crate) mod constraint;
-pub(crate) mod iam;
-pub(crate) mod sns;
 pub(crate) mod protocol;
 pub(crate) mod registry;
 mod router;
 pub(crate) mod settings;
+pub(crate) mod sns;
 pub(crate) mod store;
 mod sts;
 mod tagging;
