@@ -110,8 +110,7 @@ impl Xml {
     /// Adds `<name>text</name>`.
     #[must_use]
     pub(crate) fn text(mut self, name: &str, value: impl std::fmt::Display) -> Self {
-        let escaped = escape(&value.to_string());
-        self.0.push_str(&format!("<{name}>{escaped}</{name}>"));
+        self.0 += &element(name, &escape(&value.to_string()));
         self
     }
 
@@ -127,7 +126,7 @@ impl Xml {
     /// Adds `<name>…</name>` around other elements.
     #[must_use]
     pub(crate) fn node(mut self, name: &str, inside: Self) -> Self {
-        self.0.push_str(&format!("<{name}>{}</{name}>", inside.0));
+        self.0 += &element(name, &inside.into_text());
         self
     }
 
@@ -153,7 +152,7 @@ impl Xml {
     /// Adds the elements of another piece after these.
     #[must_use]
     pub(crate) fn and(mut self, other: Self) -> Self {
-        self.0.push_str(&other.0);
+        self.0 += &other.into_text();
         self
     }
 
@@ -161,6 +160,10 @@ impl Xml {
     pub(crate) fn into_text(self) -> String {
         self.0
     }
+}
+
+fn element(name: &str, inside: &str) -> String {
+    format!("<{name}>{inside}</{name}>")
 }
 
 fn escape(text: &str) -> String {
