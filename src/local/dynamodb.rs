@@ -42,13 +42,13 @@ impl Tables {
         let body = named(call)?;
         let desk =
             Desk { engine: &engine, rows, call, name: body["TableName"].as_str().unwrap_or_default(), body: &body };
-        desk.finish_deletions(&self.gate)?;
-        if let Some(outcome) = desk.control(&self.gate) {
-            return outcome;
+        if engine::ITEMS.contains(&call.operation.as_str()) {
+            desk.check_readable()?;
+            return engine.item(&call.operation, &body).map_or_else(|| Err(unknown_operation(call)), outcome);
         }
-        desk.check_readable()?;
-        let ran = engine.item(&call.operation, &body).or_else(|| engine.table(&call.operation, &body));
-        ran.map_or_else(|| Err(unknown_operation(call)), outcome)
+        desk.finish_deletions(&self.gate)?;
+        let other = || engine.table(&call.operation, &body).map_or_else(|| Err(unknown_operation(call)), outcome);
+        desk.control(&self.gate).unwrap_or_else(other)
     }
 
     fn engine(&self, call: &Call) -> Result<Database, Fault> {

@@ -25,6 +25,8 @@ const IN_TRANSITION: usize = 5;
 const MAXIMUM_TAGS: usize = 50;
 const ON_DEMAND_SHARDS: u64 = 4;
 const RECORD_SIZE: u64 = 1024;
+/// Default quota of streams in ON_DEMAND mode (`facts/aws.md` 1.6).
+const ON_DEMAND_STREAMS: usize = 50;
 
 /// The streams of all accounts and regions.
 pub(crate) struct Streams {
@@ -57,6 +59,7 @@ impl Streams {
             "DeleteStream" => desk.delete().await,
             "ListStreams" => desk.list().await,
             "DescribeStreamSummary" => desk.summary().await,
+            "DescribeLimits" => desk.limits().await,
             "AddTagsToStream" | "RemoveTagsFromStream" | "ListTagsForStream" => desk.tags_of_stream().await,
             "TagResource" | "UntagResource" | "ListTagsForResource" => desk.tags_of_resource().await,
             "SubscribeToShard" => Err(Fault::new(
@@ -212,21 +215,31 @@ impl Desk<'_> {
         self.body["StreamName"].as_str().unwrap_or_default()
     }
 
-    /// Checks the parameters and runs the operation in the engine.
+    /// Runs the operation in the engine.
     async fn run(&self, body: &Value) -> Result<Value, Fault> {
+        let (operation, data) = self.checked(body)?;
+        Ok(dispatch(&self.engine, operation, data).await.map_err(refused)?.unwrap_or_default())
+    }
+
+    /// Checks the parameters by the engine's rules for types, lengths and patterns.
+    fn checked(&self, body: &Value) -> Result<(Operation, Value), Fault> {
         let operation: Operation = self.call.operation.parse().map_err(|_| unknown_operation(self.call))?;
         let rules = operation.validation_rules();
         let fields: Vec<(&str, &FieldDef)> = rules.iter().map(|(name, rule)| (*name, rule)).collect();
         let data = check_types(body, &fields).map_err(refused)?;
         check_validations(&data, &fields, None).map_err(refused)?;
-        Ok(dispatch(&self.engine, operation, data).await.map_err(refused)?.unwrap_or_default())
+        Ok((operation, data))
     }
 
     async fn other(&self) -> Outcome {
         let arn = self.body["StreamARN"].as_str();
         let name = arn.and_then(|arn| name_of(self.call, arn)).unwrap_or_else(|| self.name()).to_owned();
         if CHANGES.contains(&self.call.operation.as_str()) {
-            self.active(&name).await?;
+            self.checked(&self.body)?;
+            let stream = self.active(&name).await?;
+            if self.call.operation == "UpdateShardCount" {
+                check_steps(&stream, &self.body)?;
+            }
         }
         let answer = self.run(&self.body).await?;
         self.settle(&name).await;
@@ -268,6 +281,12 @@ impl Desk<'_> {
             return Err(Fault::new("ResourceInUseException", text));
         }
         self.check_transitions().await?;
+        if mode == StreamMode::OnDemand && self.on_demand().await >= ON_DEMAND_STREAMS {
+            let text = format!(
+                "This request would exceed the limit on the number of On-Demand streams. Limit: {ON_DEMAND_STREAMS}."
+            );
+            return Err(Fault::new("LimitExceededException", text));
+        }
         // The row comes first, so that a stream never lacks the tags it was made with.
         let row = json!({"arn": self.call.arn("kinesis", &format!("stream/{name}")), "tags": tags});
         self.rows.transaction(self.call, |tx| tx.put(STREAMS, name, &row))?;
@@ -320,6 +339,22 @@ impl Desk<'_> {
             self.call.account
         );
         Err(Fault::new("LimitExceededException", text))
+    }
+
+    async fn on_demand(&self) -> usize {
+        let mut count = 0;
+        for name in self.engine.list_stream_names().await {
+            let mode = self.engine.get_stream(&name).await.map(|stream| stream.stream_mode_details.stream_mode);
+            count += usize::from(matches!(mode, Ok(StreamMode::OnDemand)));
+        }
+        count
+    }
+
+    async fn limits(&self) -> Outcome {
+        let mut answer = self.run(&self.body).await?;
+        answer["OnDemandStreamCount"] = json!(self.on_demand().await);
+        answer["OnDemandStreamCountLimit"] = json!(ON_DEMAND_STREAMS);
+        Ok(Answer::json(answer))
     }
 
     async fn delete(&self) -> Outcome {
@@ -377,9 +412,8 @@ impl Desk<'_> {
             self.engine.get_stream(name).await.map_err(refused)?;
             return self.list_tags(name);
         }
-        // Checks names, key lengths and the like; the tags that the engine keeps are not read.
+        self.checked(&self.body)?;
         self.active(name).await?;
-        self.run(&self.body).await?;
         self.change_tags(name)
     }
 
@@ -393,8 +427,8 @@ impl Desk<'_> {
             self.engine.get_stream(name).await.map_err(refused)?;
             return self.list_tags(name);
         }
+        self.checked(&self.body)?;
         self.active(name).await?;
-        self.run(&self.body).await?;
         self.change_tags(name)
     }
 
@@ -448,6 +482,22 @@ const CHANGES: &[&str] = &[
     "StartStreamEncryption",
     "StopStreamEncryption",
 ];
+
+/// Shard counts change within half and double, and only in provisioned mode (`facts/aws.md` 1.4).
+fn check_steps(stream: &Stream, body: &Value) -> Result<(), Fault> {
+    if stream.stream_mode_details.stream_mode == StreamMode::OnDemand {
+        let text = format!("Stream {} is in ON_DEMAND mode, in which shards cannot be updated", stream.stream_name);
+        return Err(Fault::new("ValidationException", text));
+    }
+    let open = stream.shards.iter().filter(|shard| shard.sequence_number_range.ending_sequence_number.is_none());
+    let (current, target) = (open.count() as u64, body["TargetShardCount"].as_u64().unwrap_or_default());
+    if target > current * 2 || target * 2 < current {
+        let text =
+            format!("UpdateShardCount takes a stream of {current} shards to between half and double, not to {target}");
+        return Err(invalid(text));
+    }
+    Ok(())
+}
 
 fn summary_of(stream: &Stream) -> Value {
     json!({

@@ -123,3 +123,6 @@ pub(crate) trait Service: Send + Sync {
 pub(crate) fn unknown_operation(call: &Call) -> Fault {
     Fault::new("UnknownOperationException", format!("the local cloud has no operation {}", call.operation))
 }
+
+#[cfg(test)]
+mod tests;

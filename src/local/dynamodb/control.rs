@@ -80,13 +80,14 @@ impl Desk<'_> {
 
     /// Refuses reading and writing items of a table that is being made or deleted.
     pub(super) fn check_readable(&self) -> Result<(), Fault> {
-        let row = if self.name.is_empty() { Row::default() } else { self.row()? };
-        match row.passing(self.call.now) {
-            Some("CREATING" | "DELETING") => {
-                Err(Fault::new("ResourceNotFoundException", "Requested resource not found"))
-            }
-            _ => Ok(()),
+        if self.name.is_empty() {
+            return Ok(());
         }
+        let row = self.row()?;
+        if row.passing(self.call.now) == Some("CREATING") || row.state == "DELETING" {
+            return Err(Fault::new("ResourceNotFoundException", "Requested resource not found"));
+        }
+        Ok(())
     }
 
     fn create(&self) -> Outcome {

@@ -12,6 +12,24 @@ use crate::local::{Answer, Call, Fault, Outcome};
 /// Result of an engine operation.
 pub(super) type Ran = Result<Value, DynoxideError>;
 
+/// Operations on items and on the records of a table's stream.
+pub(super) const ITEMS: &[&str] = &[
+    "PutItem",
+    "GetItem",
+    "DeleteItem",
+    "UpdateItem",
+    "Query",
+    "Scan",
+    "BatchGetItem",
+    "BatchWriteItem",
+    "TransactWriteItems",
+    "TransactGetItems",
+    "ExecuteStatement",
+    "ExecuteTransaction",
+    "BatchExecuteStatement",
+    "GetRecords",
+];
+
 /// One caller's tables.
 pub(super) struct Engine<'a> {
     pub(super) database: Database,
@@ -37,7 +55,7 @@ impl Engine<'_> {
         }))
     }
 
-    /// Runs one operation on items, or on the records of a table's stream.
+    /// Runs one of [`ITEMS`].
     pub(super) fn item(&self, operation: &str, body: &Value) -> Option<Ran> {
         let db = &self.database;
         Some(match operation {
