@@ -5,6 +5,10 @@
 //! [`Service`]: a function of the stored state and one call. Rules come from `facts/aws.md`; where AWS and a
 //! convenience conflict, AWS wins.
 
+pub(crate) mod amis;
+pub(crate) mod constraint;
+pub(crate) mod iam;
+pub(crate) mod sns;
 pub(crate) mod protocol;
 pub(crate) mod store;
 

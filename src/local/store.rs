@@ -94,7 +94,9 @@ impl Tx<'_> {
         let text: Option<String> = self
             .inner
             .prepare_cached("SELECT value FROM rows WHERE kind = ? AND scope = ? AND key = ?")
-            .and_then(|mut found| found.query_row(params![table.name, self.scope(table), key], |row| row.get(0)).optional())
+            .and_then(|mut found| {
+                found.query_row(params![table.name, self.scope(table), key], |row| row.get(0)).optional()
+            })
             .map_err(internal)?;
         text.map(|text| serde_json::from_str(&text).map_err(internal)).transpose()
     }
@@ -111,7 +113,9 @@ impl Tx<'_> {
             .prepare_cached("SELECT key, value FROM rows WHERE kind = ? AND scope = ? ORDER BY key")
             .map_err(internal)?;
         let rows = found
-            .query_map(params![table.name, self.scope(table)], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
+            .query_map(params![table.name, self.scope(table)], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+            })
             .map_err(internal)?;
         rows.map(|row| {
             let (key, text) = row.map_err(internal)?;
