@@ -17,6 +17,9 @@ use serde_json::Value;
 
 use super::{Answer, Call, Fault, Outcome, Service, Tx, unknown_operation};
 
+/// Tables whose rows can be tagged.
+pub(crate) const TAGGABLE: &[super::store::Table] = &[application::TABLE];
+
 /// The service; one value serves all accounts and regions.
 pub(crate) struct Analytics;
 

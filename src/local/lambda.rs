@@ -21,6 +21,9 @@ use serde_json::{Value, json};
 
 use super::{Answer, Call, Fault, Input, Outcome, Service, Tx, unknown_operation};
 
+/// Tables whose rows can be tagged.
+pub(crate) const TAGGABLE: &[super::store::Table] = &[function::FUNCTIONS, mapping::MAPPINGS];
+
 /// The service; one value serves all accounts and regions.
 pub(crate) struct Lambda;
 

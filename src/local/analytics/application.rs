@@ -9,7 +9,7 @@ use super::super::store::Table;
 use super::super::{Answer, Call, Fault, Outcome, Tx};
 use super::{checks, in_use, invalid, members, missing, parts, required, sql, tags, text};
 
-const TABLE: Table = Table::regional("analytics.application");
+pub(super) const TABLE: Table = Table::regional("analytics.application");
 /// Applications per region (`facts/aws.md` 2.7).
 const MOST_APPLICATIONS: usize = 50;
 const LONGEST_PAGE: u64 = 50;

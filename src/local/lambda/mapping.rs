@@ -10,7 +10,7 @@ use super::super::{Answer, Call, Fault, Outcome, Tx};
 use super::mapping_source::Source;
 use super::{conflict, function, mapping_options, mapping_source, not_found, required, tags, text};
 
-const MAPPINGS: Table = Table::regional("lambda.mapping");
+pub(super) const MAPPINGS: Table = Table::regional("lambda.mapping");
 
 /// One mapping as stored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
