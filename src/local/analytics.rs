@@ -10,6 +10,8 @@ mod lifecycle;
 mod parts;
 mod sql;
 mod tags;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Display;
 

@@ -21,6 +21,8 @@ mod rule_change;
 mod rule_form;
 mod spot;
 mod tag;
+#[cfg(test)]
+mod tests;
 mod volume;
 
 use std::collections::BTreeMap;

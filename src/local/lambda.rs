@@ -15,6 +15,8 @@ mod mapping_source;
 mod permission;
 mod runtime;
 mod tags;
+#[cfg(test)]
+mod tests;
 mod update;
 
 use serde_json::{Value, json};

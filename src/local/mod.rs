@@ -25,6 +25,8 @@ pub(crate) mod sns;
 pub(crate) mod store;
 mod sts;
 mod tagging;
+#[cfg(test)]
+mod testing;
 
 use serde_json::Value;
 

@@ -145,24 +145,26 @@ pub(super) fn describe_types(call: &Call) -> Outcome {
     answer(Xml::new().list(listing.set, "item", items).maybe("nextToken", next))
 }
 
+/// Gives a row the text that pages are ordered by.
+fn sorted(mut row: Row, by: &str) -> Row {
+    row.hide("sort", by);
+    row
+}
+
 /// `DescribeInstanceTypeOfferings`: every type is offered everywhere.
 pub(super) fn offerings(call: &Call) -> Outcome {
     let kind = call.params().get("LocationType").unwrap_or("region");
     let places = if kind == "availability-zone" { network::zone_names(call) } else { vec![call.region.clone()] };
     let all = TYPES.iter().flat_map(|known| {
         places.iter().map(move |place| {
-            let sort = format!("{}/{place}", known.name);
-            Row::new(
-                call,
-                "",
-                json!({ "instanceType": known.name, "locationType": kind, "location": place, "sort": sort }),
-            )
+            let view = json!({ "instanceType": known.name, "locationType": kind, "location": place });
+            sorted(Row::new(call, "", view), &format!("{}/{place}", known.name))
         })
     });
     let listing = Listing {
         set: "instanceTypeOfferingSet",
         ids: "",
-        key: "sort",
+        key: "!sort",
         filters: &[("instance-type", "instanceType"), ("location", "location")],
         not_found: "",
         malformed: "",
@@ -183,15 +185,14 @@ pub(super) fn spot_prices(call: &Call) -> Outcome {
             let view = json!({
                 "instanceType": known.name, "productDescription": "Linux/UNIX", "availabilityZone": zone,
                 "spotPrice": format!("{:.6}", known.spot_price()), "timestamp": time(call.now),
-                "sort": format!("{}/{zone}", known.name),
             });
-            Row::new(call, "", view)
+            sorted(Row::new(call, "", view), &format!("{}/{zone}", known.name))
         })
     });
     let listing = Listing {
         set: "spotPriceHistorySet",
         ids: "",
-        key: "sort",
+        key: "!sort",
         filters: &[
             ("instance-type", "instanceType"),
             ("availability-zone", "availabilityZone"),

@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::super::amis::PUBLIC_AMIS;
-use super::super::{Call, Fault, Outcome};
-use super::query::{Listing, describe as describe_rows};
-use super::{Row, fault, fixed_id};
+use super::super::{Call, Fault, Outcome, Xml};
+use super::query::{Listing, page, select};
+use super::{Row, answer, fault, fixed_id};
 
 /// Account that owns the images.
 const OWNER: &str = "137112412989";
@@ -91,7 +91,8 @@ pub(super) fn describe(call: &Call) -> Outcome {
             }
         }
     }
-    describe_rows(call, rows, &LISTING)
+    let (page, next) = page(call, select(call, rows, &LISTING)?, "!sort")?;
+    answer(Xml::new().list(LISTING.set, "item", page.iter().map(Row::xml)).maybe("nextToken", next))
 }
 
 fn image_row(call: &Call, id: &'static str, name: &str) -> Row {
@@ -112,7 +113,10 @@ fn image_row(call: &Call, id: &'static str, name: &str) -> Row {
         "platformDetails": "Linux/UNIX", "usageOperation": "RunInstances",
         "imdsSupport": image.wants_tokens.then_some("v2.0"),
     });
-    Row::new(call, &format!("image/{id}"), view)
+    let mut row = Row::new(call, &format!("image/{id}"), view);
+    // Images of the commoner architecture come first, as their tools take the first that fits.
+    row.hide("sort", format!("{}/{id}", u8::from(image.architecture == "arm64")));
+    row
 }
 
 fn creation_date(name: &str) -> &'static str {

@@ -57,7 +57,12 @@ fn noun(key: &str) -> String {
     spaced.to_lowercase().replace(" id", " ID")
 }
 
-/// Cuts a page out of rows; the token is the id that the page ends with.
+/// Returns the text that rows are ordered by; a leading `!` reads a hidden member.
+fn order<'a>(row: &'a Row, key: &str) -> &'a str {
+    key.strip_prefix('!').map_or_else(|| row.text(key), |hidden| row.secret(hidden))
+}
+
+/// Cuts a page out of rows; the token is the key that the page ends with.
 pub(super) fn page(call: &Call, mut rows: Vec<Row>, key: &str) -> Result<(Vec<Row>, Option<String>), Fault> {
     let size = match call.params().get("MaxResults") {
         Some(text) => text.parse::<usize>().ok().filter(|size| (1..=1000).contains(size)).ok_or_else(|| {
@@ -67,13 +72,13 @@ pub(super) fn page(call: &Call, mut rows: Vec<Row>, key: &str) -> Result<(Vec<Ro
         })?,
         None => 1000,
     };
-    rows.sort_by(|one, other| one.text(key).cmp(other.text(key)));
+    rows.sort_by(|one, other| order(one, key).cmp(order(other, key)));
     if let Some(token) = call.params().get("NextToken") {
-        rows.retain(|row| row.text(key) > token);
+        rows.retain(|row| order(row, key) > token);
     }
     let more = rows.len() > size;
     rows.truncate(size);
-    let next = rows.last().filter(|_| more).map(|row| row.text(key).to_owned());
+    let next = rows.last().filter(|_| more).map(|row| order(row, key).to_owned());
     Ok((rows, next))
 }
 

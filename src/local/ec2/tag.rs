@@ -143,7 +143,7 @@ pub(super) fn describe(tx: &mut Tx<'_>, call: &Call) -> Outcome {
             all.extend(row.tags.iter().map(|(key, value)| tag_row(call, row.text(member), kind, key, value)));
         }
     }
-    let (page, next) = page(call, all.into_iter().filter(|row| filters.accept(row)).collect(), "sort")?;
+    let (page, next) = page(call, all.into_iter().filter(|row| filters.accept(row)).collect(), "!sort")?;
     let items = page.iter().map(|row| {
         ["resourceId", "resourceType", "key", "value"]
             .iter()
@@ -154,8 +154,9 @@ pub(super) fn describe(tx: &mut Tx<'_>, call: &Call) -> Outcome {
 
 fn tag_row(call: &Call, id: &str, kind: &str, key: &str, value: &str) -> Row {
     let sort = format!("{id}/{key}");
-    let view = serde_json::json!({ "resourceId": id, "resourceType": kind, "key": key, "value": value, "sort": sort });
+    let view = serde_json::json!({ "resourceId": id, "resourceType": kind, "key": key, "value": value });
     let mut row = Row::new(call, id, view);
+    row.hide("sort", sort);
     row.tags.insert(key.to_owned(), value.to_owned());
     row
 }
