@@ -154,7 +154,8 @@ mod tests {
         let bench = Bench::with_topic();
         bench.with_role("good", "sns.amazonaws.com");
         bench.with_role("bad", "lambda.amazonaws.com");
-        let set = |role: &str| set(&bench, "HTTPFailureFeedbackRoleArn", &format!("arn:aws:iam::000000000000:role/{role}"));
+        let set =
+            |role: &str| set(&bench, "HTTPFailureFeedbackRoleArn", &format!("arn:aws:iam::000000000000:role/{role}"));
         assert!(set("good").is_ok());
         assert!(set("bad").is_err());
         assert!(set("none").is_err());
@@ -165,7 +166,8 @@ mod tests {
         let bench = Bench::with_topic();
         let policy = |principal: &str, action: &str| {
             let principal = serde_json::json!({ "AWS": principal });
-            let statement = serde_json::json!({"Effect": "Allow", "Principal": principal, "Action": action, "Resource": TOPIC});
+            let statement =
+                serde_json::json!({"Effect": "Allow", "Principal": principal, "Action": action, "Resource": TOPIC});
             set(&bench, "Policy", &serde_json::json!({"Version": "2012-10-17", "Statement": [statement]}).to_string())
         };
         assert!(policy("*", "sns:Publish").is_ok());

@@ -332,7 +332,10 @@ mod tests {
         let bench = Bench::with_topic();
         let real = arn(&bench.ok("Subscribe", &QUEUE));
         let set = |name: &str, text: &str| {
-            bench.run("SetSubscriptionAttributes", &[("SubscriptionArn", &real), ("AttributeName", name), ("AttributeValue", text)])
+            bench.run(
+                "SetSubscriptionAttributes",
+                &[("SubscriptionArn", &real), ("AttributeName", name), ("AttributeValue", text)],
+            )
         };
         let scope = || value(&attributes(&bench, &real), "FilterPolicyScope");
         set("FilterPolicyScope", "MessageBody").unwrap();

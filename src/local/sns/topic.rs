@@ -11,7 +11,7 @@ use crate::local::{Call, Fault, Tx, Xml};
 use super::{Operation, attribute, entries, invalid, map, not_found, page, required, subscription, tags};
 
 /// Topics by ARN.
-pub(super) const TOPICS: Table = Table::regional("sns.topic");
+pub(crate) const TOPICS: Table = Table::regional("sns.topic");
 
 const MOST_STANDARD: usize = 100_000;
 const MOST_FIFO: usize = 1000;
@@ -242,14 +242,20 @@ mod tests {
         assert_eq!(fault.message, "Invalid parameter: Tags Reason: Topic already exists with different tags");
         let other = [create[0], create[3], ("Attributes.entry.1.value", "Trains")];
         let fault = bench.refused("CreateTopic", &other);
-        assert_eq!(fault.message, "Invalid parameter: Attributes Reason: Topic already exists with different attributes");
+        assert_eq!(
+            fault.message,
+            "Invalid parameter: Attributes Reason: Topic already exists with different attributes"
+        );
     }
 
     #[test]
     fn names_follow_the_rules_of_their_kind() {
         let bench = Bench::new();
         let fifo = |name: &str| {
-            bench.run("CreateTopic", &[("Name", name), ("Attributes.entry.1.key", "FifoTopic"), ("Attributes.entry.1.value", "true")])
+            bench.run(
+                "CreateTopic",
+                &[("Name", name), ("Attributes.entry.1.key", "FifoTopic"), ("Attributes.entry.1.value", "true")],
+            )
         };
         assert!(fifo("t.fifo").is_ok());
         assert_eq!(fifo("t").unwrap_err().code, "InvalidParameter");
@@ -265,7 +271,10 @@ mod tests {
         assert_eq!(value(&all, "DisplayName").as_deref(), Some(""));
         assert!(value(&all, "Policy").unwrap().contains("__default_policy_ID"));
         assert_eq!(value(&all, "SignatureVersion"), None);
-        bench.ok("SetTopicAttributes", &[("TopicArn", TOPIC), ("AttributeName", "DisplayName"), ("AttributeValue", "Z")]);
+        bench.ok(
+            "SetTopicAttributes",
+            &[("TopicArn", TOPIC), ("AttributeName", "DisplayName"), ("AttributeValue", "Z")],
+        );
         assert_eq!(value(&attributes(&bench), "DisplayName").as_deref(), Some("Z"));
     }
 
