@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use serde_json::{Value, json};
 
 use super::super::{Call, Fault, Params, Tx};
-use super::{fault, group, invalid};
+use super::{group, invalid};
 
 /// Returns the rules that `IpPermissions` (or the old single-rule parameters) describe.
 pub(super) fn parse(tx: &Tx<'_>, call: &Call) -> Result<Vec<Value>, Fault> {

@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use super::super::protocol::Later;
 use super::super::{Answer, Call, Fault, Outcome, Tx};
 use super::function::{Function, load};
 use super::{code, conflict, invalid, query};
@@ -42,39 +43,61 @@ pub(super) fn invoke(tx: &mut Tx<'_>, call: &Call, given: &str) -> Outcome {
     if !matches!(kind, "RequestResponse" | "Event") {
         return Err(invalid(format!("Invocation type {kind} is not RequestResponse, Event or DryRun")));
     }
-    let run = run(tx, call, &function)?;
-    if kind == "Event" {
-        return Ok(Answer::Json(202, Value::Null));
-    }
-    let mut headers = vec![("x-amz-executed-version", "$LATEST".to_owned())];
-    if run.failed {
-        headers.push(("x-amz-function-error", "Unhandled".to_owned()));
-    }
-    if query(call, "x-amz-log-type") == Some("Tail") {
-        let tail = run.log.as_bytes();
-        headers.push(("x-amz-log-result", STANDARD.encode(&tail[tail.len().saturating_sub(LONGEST_LOG)..])));
-    }
-    Ok(Answer::Headed(200, headers, run.payload))
+    let invocation = Invocation::read(tx, call, function)?;
+    let (event, tail) = (kind == "Event", query(call, "x-amz-log-type") == Some("Tail"));
+    // The function may call the local cloud itself, so it runs after this call's transaction.
+    Ok(Answer::Later(Later::new(move || {
+        let run = invocation.run()?;
+        Ok(if event { Answer::Json(202, Value::Null) } else { run.answer(tail) })
+    })))
 }
 
-fn run(tx: &Tx<'_>, call: &Call, function: &Function) -> Result<Run, Fault> {
-    if !function.text("Runtime").starts_with("python3.") {
-        let text = format!("The local cloud runs Python functions only, not {}", function.text("Runtime"));
-        return Err(Fault::with_status(502, "InvalidRuntimeException", text));
+impl Run {
+    fn answer(self, tail: bool) -> Answer {
+        let mut headers = vec![("x-amz-executed-version", "$LATEST".to_owned())];
+        if self.failed {
+            headers.push(("x-amz-function-error", "Unhandled".to_owned()));
+        }
+        if tail {
+            let log = self.log.as_bytes();
+            headers.push(("x-amz-log-result", STANDARD.encode(&log[log.len().saturating_sub(LONGEST_LOG)..])));
+        }
+        Answer::Headed(200, headers, self.payload)
     }
-    let failed = |cause: &dyn std::fmt::Display| {
-        Fault::with_status(500, "ServiceException", format!("the function's process could not be run: {cause}"))
-    };
-    let folder = tempfile::tempdir().map_err(|cause| failed(&cause))?;
-    let task = folder.path().join("task");
-    let mut archive =
-        zip::ZipArchive::new(std::io::Cursor::new(code::load(tx, function.name())?)).map_err(|cause| failed(&cause))?;
-    archive.extract(&task).map_err(|cause| failed(&cause))?;
-    fs_err::write(folder.path().join("bootstrap.py"), BOOTSTRAP).map_err(|cause| failed(&cause))?;
-    fs_err::write(folder.path().join("event.json"), call.json().to_string()).map_err(|cause| failed(&cause))?;
-    let log = fs_err::File::create(folder.path().join("log")).map_err(|cause| failed(&cause))?.into_parts().0;
-    let child = command(call, function, folder.path(), &task, log).spawn().map_err(|cause| failed(&cause))?;
-    finish(child, function, folder.path()).map_err(|cause| failed(&cause))
+}
+
+/// Everything that one run needs, read from the store.
+struct Invocation {
+    call: Call,
+    function: Function,
+    archive: Vec<u8>,
+}
+
+impl Invocation {
+    fn read(tx: &Tx<'_>, call: &Call, function: Function) -> Result<Self, Fault> {
+        if !function.text("Runtime").starts_with("python3.") {
+            let text = format!("The local cloud runs Python functions only, not {}", function.text("Runtime"));
+            return Err(Fault::with_status(502, "InvalidRuntimeException", text));
+        }
+        Ok(Self { archive: code::load(tx, function.name())?, call: call.clone(), function })
+    }
+
+    fn run(&self) -> Result<Run, Fault> {
+        self.run_in_folder().map_err(|cause| {
+            Fault::with_status(500, "ServiceException", format!("the function's process could not be run: {cause}"))
+        })
+    }
+
+    fn run_in_folder(&self) -> std::io::Result<Run> {
+        let folder = tempfile::tempdir()?;
+        let task = folder.path().join("task");
+        zip::ZipArchive::new(std::io::Cursor::new(&self.archive))?.extract(&task)?;
+        fs_err::write(folder.path().join("bootstrap.py"), BOOTSTRAP)?;
+        fs_err::write(folder.path().join("event.json"), self.call.json().to_string())?;
+        let log = fs_err::File::create(folder.path().join("log"))?.into_parts().0;
+        let child = command(&self.call, &self.function, folder.path(), &task, log).spawn()?;
+        finish(child, &self.function, folder.path())
+    }
 }
 
 fn command(call: &Call, function: &Function, folder: &Path, task: &Path, log: std::fs::File) -> Command {
