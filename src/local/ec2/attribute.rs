@@ -122,7 +122,9 @@ fn set_groups(tx: &mut Tx<'_>, row: &mut Row, ids: &[String]) -> Result<(), Faul
     let set = launch::group_set(&resolve_groups(tx, ids)?);
     row.set("groupSet", set.clone());
     if let Some(interfaces) = row.view.get_mut("networkInterfaceSet").and_then(Value::as_array_mut) {
-        interfaces.iter_mut().for_each(|interface| interface["groupSet"] = set.clone());
+        for interface in interfaces {
+            interface["groupSet"] = set.clone();
+        }
     }
     let id = row.text("instanceId");
     for mut interface in rows(tx, INTERFACES)?.into_iter().filter(|interface| interface.secret("instance") == id) {

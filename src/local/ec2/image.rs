@@ -41,7 +41,7 @@ pub(super) struct Image {
     pub(super) architecture: &'static str,
     pub(super) volume_type: &'static str,
     pub(super) snapshot: String,
-    /// True for images that ask for IMDSv2 by themselves (`facts/aws.md` 16.5).
+    /// True for images that ask for `IMDSv2` by themselves (`facts/aws.md` 16.5).
     pub(super) wants_tokens: bool,
 }
 

@@ -41,7 +41,7 @@ pub(super) const LISTING: Listing = Listing {
 };
 
 /// Returns an instance's state at one moment.
-pub(super) fn state<'a>(row: &'a Row, now: i64) -> &'a str {
+pub(super) fn state(row: &Row, now: i64) -> &str {
     row.secret(if now < row.number("ready_at") { "moving" } else { "goal" })
 }
 
@@ -62,9 +62,12 @@ pub(super) fn state_value(name: &str) -> Value {
 pub(super) fn load(tx: &Tx<'_>, id: &str) -> Result<Row, Fault> {
     let found: Option<Row> = tx.get(INSTANCES, id)?;
     let digits = id.strip_prefix("i-").unwrap_or_default();
-    found.ok_or_else(|| match (8..=17).contains(&digits.len()) {
-        true => fault("InvalidInstanceID.NotFound", format!("The instance ID '{id}' does not exist")),
-        false => fault("InvalidInstanceID.Malformed", format!("Invalid id: \"{id}\"")),
+    found.ok_or_else(|| {
+        if (8..=17).contains(&digits.len()) {
+            fault("InvalidInstanceID.NotFound", format!("The instance ID '{id}' does not exist"))
+        } else {
+            fault("InvalidInstanceID.Malformed", format!("Invalid id: \"{id}\""))
+        }
     })
 }
 
@@ -113,7 +116,9 @@ fn add_public_address(shown: &mut Row, call: &Call) {
     shown.set("dnsName", name.as_str());
     let association = json!({ "publicIp": address, "publicDnsName": name, "ipOwnerId": "amazon" });
     if let Some(interfaces) = shown.view.get_mut("networkInterfaceSet").and_then(Value::as_array_mut) {
-        interfaces.iter_mut().for_each(|interface| interface["association"] = association.clone());
+        for interface in interfaces {
+            interface["association"] = association.clone();
+        }
     }
 }
 

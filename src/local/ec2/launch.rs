@@ -1,5 +1,7 @@
 //! `RunInstances`: instances with their interface, volumes and spot request, made once per client token.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -14,7 +16,7 @@ const TAGGED: [&str; 4] = ["instance", "volume", "network-interface", "spot-inst
 
 /// `RunInstances`.
 pub(super) fn run(tx: &mut Tx<'_>, call: &Call) -> Outcome {
-    let params = call.params();
+    let params = &given(call.params());
     let token = params.get("ClientToken").unwrap_or_default();
     if token.len() > 64 || !token.is_ascii() {
         return Err(invalid("ClientToken must be at most 64 ASCII characters"));
@@ -34,6 +36,12 @@ pub(super) fn run(tx: &mut Tx<'_>, call: &Call) -> Outcome {
     answer(instance::reservation(call, &made))
 }
 
+/// Leaves out empty parameters, which mean the same as missing ones; a tag's value may be empty.
+pub(super) fn given(params: &Params) -> Params {
+    let kept = params.0.iter().filter(|(name, value)| !value.is_empty() || name.ends_with(".Value"));
+    Params(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
+}
+
 /// A digest of all parameters that must be the same when a client token is used again.
 fn digest(params: &Params) -> String {
     let relevant =
@@ -42,7 +50,7 @@ fn digest(params: &Params) -> String {
     for (name, value) in relevant {
         hash.update(format!("{name}={value}\n"));
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    STANDARD.encode(hash.finalize())
 }
 
 fn same_token(tx: &Tx<'_>, token: &str, digest: &str) -> Result<Vec<Row>, Fault> {

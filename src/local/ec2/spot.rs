@@ -62,7 +62,7 @@ pub(super) fn put_for(
 
 /// `RequestSpotInstances`: the launch specification is launched as `RunInstances` would.
 pub(super) fn request(tx: &mut Tx<'_>, call: &Call) -> Outcome {
-    let given = call.params();
+    let given = &launch::given(call.params());
     let mut params = given.under("LaunchSpecification");
     let count = given.get("InstanceCount").unwrap_or("1");
     let mut put = |name: &str, value: Option<&str>| {

@@ -195,6 +195,13 @@ fn launches_are_checked() {
 }
 
 #[test]
+fn empty_parameters_are_missing_ones() {
+    let account = Account::new();
+    let id = account.launch(&[("Placement.AvailabilityZone", ""), ("KeyName", ""), ("UserData", "")]);
+    assert_eq!(account.state(&id), "running");
+}
+
+#[test]
 fn a_dry_run_makes_nothing() {
     let account = Account::new();
     let fault = account.0.query(&Ec2, "RunInstances", &launch(&[("DryRun", "true")])).unwrap_err();

@@ -179,20 +179,13 @@ pub(super) fn modify(tx: &mut Tx<'_>, call: &Call) -> Outcome {
         let text = format!("New size cannot be smaller than existing size {old_size}");
         return Err(invalid(text));
     }
-    let keep = |member: &str| row.view.get(member).filter(|_| kind == old_type).map(Value::to_string);
-    let keep = |field: &str, member: &str| {
-        call.params()
-            .get(field)
-            .map(str::to_owned)
-            .or_else(|| keep(member).filter(|_| matches!(kind.as_str(), "gp3" | "io1" | "io2")))
+    // Performance that was set stays, as long as the type that takes it does.
+    let kept = |field: &str, member: &str, takers: &[&str]| {
+        let before = row.view.get(member).filter(|_| kind == old_type && takers.contains(&kind.as_str()));
+        call.params().get(field).map(str::to_owned).or_else(|| before.map(Value::to_string))
     };
-    let iops = iops(&kind, size, keep("Iops", "iops").as_deref())?;
-    let throughput = throughput(
-        &kind,
-        keep("Throughput", "throughput")
-            .filter(|_| kind == "gp3" || call.params().get("Throughput").is_some())
-            .as_deref(),
-    )?;
+    let iops = iops(&kind, size, kept("Iops", "iops", &["gp3", "io1", "io2"]).as_deref())?;
+    let throughput = throughput(&kind, kept("Throughput", "throughput", &["gp3"]).as_deref())?;
     let change = json!({
         "volumeId": id, "modificationState": "completed", "progress": 100, "originalSize": old_size, "targetSize": size,
         "originalVolumeType": old_type, "targetVolumeType": kind, "targetIops": iops, "targetThroughput": throughput,

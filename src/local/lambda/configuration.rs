@@ -169,7 +169,7 @@ fn vpc(tx: &mut Tx<'_>, call: &Call, into: &mut Map<String, Value>, body: &Value
     if subnets.is_empty() != groups.is_empty() {
         return Err(invalid("SubnetIds and SecurityGroupIds must be given together, or both be empty."));
     }
-    let vpc = ec2::check_network(tx, call, &subnets, &groups).map_err(refusal)?;
+    let vpc = ec2::check_network(tx, call, &subnets, &groups).map_err(|cause| refusal(&cause))?;
     let role = into.get("Role").and_then(Value::as_str).unwrap_or_default();
     if !subnets.is_empty() && !iam::role_allows(tx, role, "ec2:CreateNetworkInterface", "*")? {
         return Err(invalid(
@@ -183,7 +183,7 @@ fn vpc(tx: &mut Tx<'_>, call: &Call, into: &mut Map<String, Value>, body: &Value
     Ok(())
 }
 
-fn refusal(cause: Fault) -> Fault {
+fn refusal(cause: &Fault) -> Fault {
     invalid(format!(
         "Error occurred while checking the VPC. EC2 Error Code: {}. EC2 Error Message: {}",
         cause.code, cause.message

@@ -146,12 +146,12 @@ fn finish(mut child: Child, function: &Function, folder: &Path) -> std::io::Resu
     let answer: Option<Value> = result.and_then(|text| serde_json::from_str(&text).ok());
     Ok(match answer {
         Some(answer) if in_time => Run { payload: answer["payload"].clone(), failed: answer["failed"] == true, log },
-        _ if !in_time => failure(format!("Task timed out after {seconds}.00 seconds"), None, log),
-        _ => failure("Runtime exited without providing a reason".to_owned(), Some("Runtime.ExitError"), log),
+        _ if !in_time => failure(&format!("Task timed out after {seconds}.00 seconds"), None, log),
+        _ => failure("Runtime exited without providing a reason", Some("Runtime.ExitError"), log),
     })
 }
 
-fn failure(message: String, kind: Option<&str>, log: String) -> Run {
+fn failure(message: &str, kind: Option<&str>, log: String) -> Run {
     let mut payload = json!({ "errorMessage": message });
     if let Some(kind) = kind {
         payload["errorType"] = json!(kind);

@@ -72,7 +72,7 @@ fn check_queue(source: &Source, body: &Value) -> Result<(), Fault> {
     }
     let batch = body.get("BatchSize").and_then(Value::as_i64).unwrap_or(10);
     let window = body.get("MaximumBatchingWindowInSeconds").and_then(Value::as_i64).unwrap_or(0);
-    if source.arn.ends_with(".fifo") && (batch > 10 || window > 0) {
+    if source.is_fifo() && (batch > 10 || window > 0) {
         return Err(invalid("A FIFO queue has a batch size of at most 10 and no batching window."));
     }
     if batch > 10 && window == 0 {

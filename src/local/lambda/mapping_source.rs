@@ -44,6 +44,11 @@ impl Source {
         matches!(self.kind, Kind::Queue)
     }
 
+    /// Tells whether the queue keeps the order of its messages.
+    pub(super) fn is_fifo(&self) -> bool {
+        self.is_queue() && self.arn.strip_suffix(".fifo").is_some()
+    }
+
     fn exists(&self, tx: &Tx<'_>) -> Result<bool, Fault> {
         match &self.kind {
             Kind::Stream(name) => tx.has(STREAMS, name),
