@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::local::{Call, Fault, Tx, iam};
 
 use super::invalid;
-use super::topic::Topic;
+use super::topic::{Topic, is_fifo_name};
 
 const SENDERS: &[&str] = &["HTTP", "Firehose", "Lambda", "Application", "SQS"];
 
@@ -31,7 +31,7 @@ pub(super) fn check_created(tx: &Tx<'_>, call: &Call, topic: &str, name: &str, v
     if name == "FifoTopic" {
         return boolean(name, value);
     }
-    check(tx, call, topic.ends_with(".fifo"), name, value).map_err(|fault| {
+    check(tx, call, is_fifo_name(topic), name, value).map_err(|fault| {
         let reason = fault.message.trim_start_matches("Invalid parameter: ").to_owned();
         invalid(format!("Attributes Reason: {reason}"))
     })

@@ -3,7 +3,7 @@
 use crate::local::{Call, Fault};
 
 use super::invalid;
-use super::topic::Topic;
+use super::topic::{Topic, is_fifo_name};
 
 /// Checks protocol and endpoint of a subscription to this topic.
 pub(super) fn check(topic: &Topic, protocol: &str, endpoint: &str) -> Result<(), Fault> {
@@ -68,7 +68,7 @@ fn queue(topic: &Topic, endpoint: &str) -> Result<(), Fault> {
     if !is_queue(endpoint) {
         return Err(invalid("SQS endpoint ARN"));
     }
-    if endpoint.ends_with(".fifo") && !topic.is_fifo() {
+    if is_fifo_name(endpoint) && !topic.is_fifo() {
         let text = "Endpoint Reason: FIFO SQS Queues can not be subscribed to standard SNS topics";
         return Err(invalid(format!("Invalid parameter: {text}")));
     }

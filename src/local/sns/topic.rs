@@ -45,6 +45,11 @@ impl Topic {
     }
 }
 
+/// Tells whether the name or ARN of a topic or queue is that of one that keeps the order of messages.
+pub(super) fn is_fifo_name(name: &str) -> bool {
+    name.strip_suffix(".fifo").is_some()
+}
+
 /// Checks that an ARN is one of a topic that this caller may own.
 pub(super) fn check_arn(call: &Call, field: &str, arn: &str) -> Result<(), Fault> {
     let parts: Vec<_> = arn.split(':').collect();
@@ -125,8 +130,8 @@ fn same(topic: &Topic, wanted: &BTreeMap<String, String>, tags: &BTreeMap<String
 
 fn check_quota(tx: &Tx<'_>, name: &str) -> Result<(), Fault> {
     let all: Vec<(String, serde::de::IgnoredAny)> = tx.list(TOPICS)?;
-    let fifo = all.iter().filter(|(arn, _)| arn.ends_with(".fifo")).count();
-    let full = if name.ends_with(".fifo") { fifo >= MOST_FIFO } else { all.len() - fifo >= MOST_STANDARD };
+    let fifo = all.iter().filter(|(arn, _)| is_fifo_name(arn)).count();
+    let full = if is_fifo_name(name) { fifo >= MOST_FIFO } else { all.len() - fifo >= MOST_STANDARD };
     if full {
         return Err(Fault::with_status(403, "TopicLimitExceeded", "Topic limit exceeded for this account and region"));
     }

@@ -1,0 +1,161 @@
+//! The way to AWS: clients, the context of a verb, errors, waiting and ownership marks.
+
+pub mod error;
+pub mod marks;
+pub mod wait;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use aws_types::SdkConfig;
+
+use crate::kind::{Key, Place};
+
+/// Clients of one account and region, made on first use.
+pub struct Aws {
+    config: SdkConfig,
+    /// Where the clients point.
+    pub place: Place,
+    /// Whether the tagging API of this endpoint knows every resource (AWS and the local cloud: yes; emulators: no).
+    pub tag_index_complete: bool,
+    clients: Clients,
+}
+
+#[derive(Default)]
+struct Clients {
+    analytics: OnceLock<aws_sdk_kinesisanalytics::Client>,
+    dynamodb: OnceLock<aws_sdk_dynamodb::Client>,
+    ec2: OnceLock<aws_sdk_ec2::Client>,
+    iam: OnceLock<aws_sdk_iam::Client>,
+    kinesis: OnceLock<aws_sdk_kinesis::Client>,
+    lambda: OnceLock<aws_sdk_lambda::Client>,
+    logs: OnceLock<aws_sdk_cloudwatchlogs::Client>,
+    sns: OnceLock<aws_sdk_sns::Client>,
+    ssm: OnceLock<aws_sdk_ssm::Client>,
+    tagging: OnceLock<aws_sdk_resourcegroupstagging::Client>,
+}
+
+impl fmt::Debug for Aws {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Aws").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+impl Aws {
+    /// Wraps a configuration whose account is known.
+    #[must_use]
+    pub fn new(config: SdkConfig, place: Place, tag_index_complete: bool) -> Self {
+        Self { config, place, tag_index_complete, clients: Clients::default() }
+    }
+
+    /// Kinesis Data Analytics for SQL (API 2015-08-14).
+    pub fn analytics(&self) -> &aws_sdk_kinesisanalytics::Client {
+        self.clients.analytics.get_or_init(|| aws_sdk_kinesisanalytics::Client::new(&self.config))
+    }
+
+    /// DynamoDB.
+    pub fn dynamodb(&self) -> &aws_sdk_dynamodb::Client {
+        self.clients.dynamodb.get_or_init(|| aws_sdk_dynamodb::Client::new(&self.config))
+    }
+
+    /// EC2.
+    pub fn ec2(&self) -> &aws_sdk_ec2::Client {
+        self.clients.ec2.get_or_init(|| aws_sdk_ec2::Client::new(&self.config))
+    }
+
+    /// IAM.
+    pub fn iam(&self) -> &aws_sdk_iam::Client {
+        self.clients.iam.get_or_init(|| aws_sdk_iam::Client::new(&self.config))
+    }
+
+    /// Kinesis Data Streams.
+    pub fn kinesis(&self) -> &aws_sdk_kinesis::Client {
+        self.clients.kinesis.get_or_init(|| aws_sdk_kinesis::Client::new(&self.config))
+    }
+
+    /// Lambda.
+    pub fn lambda(&self) -> &aws_sdk_lambda::Client {
+        self.clients.lambda.get_or_init(|| aws_sdk_lambda::Client::new(&self.config))
+    }
+
+    /// CloudWatch Logs.
+    pub fn logs(&self) -> &aws_sdk_cloudwatchlogs::Client {
+        self.clients.logs.get_or_init(|| aws_sdk_cloudwatchlogs::Client::new(&self.config))
+    }
+
+    /// SNS.
+    pub fn sns(&self) -> &aws_sdk_sns::Client {
+        self.clients.sns.get_or_init(|| aws_sdk_sns::Client::new(&self.config))
+    }
+
+    /// Systems Manager.
+    pub fn ssm(&self) -> &aws_sdk_ssm::Client {
+        self.clients.ssm.get_or_init(|| aws_sdk_ssm::Client::new(&self.config))
+    }
+
+    /// Resource Groups Tagging API.
+    pub fn tagging(&self) -> &aws_sdk_resourcegroupstagging::Client {
+        self.clients.tagging.get_or_init(|| aws_sdk_resourcegroupstagging::Client::new(&self.config))
+    }
+}
+
+/// Takes the notes that a verb makes while it waits, such as `waiting for ACTIVE, 4 s`.
+pub type Notes = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// The surroundings of one verb call.
+#[derive(Clone)]
+pub struct Cx {
+    /// Clients.
+    pub aws: Arc<Aws>,
+    /// The object that the verb is about.
+    pub key: Key,
+    notes: Notes,
+    timeouts: BTreeMap<String, Duration>,
+}
+
+impl fmt::Debug for Cx {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Cx").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+impl Cx {
+    /// Makes a context whose notes nobody reads.
+    #[must_use]
+    pub fn new(aws: Arc<Aws>, key: Key) -> Self {
+        Self { aws, key, notes: Arc::new(|_| {}), timeouts: BTreeMap::new() }
+    }
+
+    /// Sends the verb's notes somewhere.
+    #[must_use]
+    pub fn with_notes(mut self, notes: Notes) -> Self {
+        self.notes = notes;
+        self
+    }
+
+    /// Sets the time limits of the stack file.
+    #[must_use]
+    pub fn with_timeouts(mut self, timeouts: &BTreeMap<String, Duration>) -> Self {
+        self.timeouts.clone_from(timeouts);
+        self
+    }
+
+    /// Says what the verb is waiting for.
+    pub fn note(&self, text: &str) {
+        (self.notes)(text);
+    }
+
+    /// Returns the time limit of a verb: the stack file's, else the kind's.
+    #[must_use]
+    pub fn limit(&self, verb: &str, default: Duration) -> Duration {
+        self.timeouts.get(verb).copied().unwrap_or(default)
+    }
+
+    /// Where the object lives.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.aws.place
+    }
+}

@@ -1,0 +1,531 @@
+//! The one interface between the engine and AWS resource types.
+//!
+//! A type of resource is a [`Kind`]: a spec (one Rust type for what the file wants and what AWS has), its outputs, and
+//! the verbs observe, create, update, retag and delete. The engine sees kinds through [`AnyKind`], which speaks JSON
+//! values; [`Erased`] bridges the two, once for all. Nothing here knows a particular service.
+
+use std::any::TypeId;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::aws::Cx;
+pub use crate::aws::error::{Class, KindError};
+use crate::diff::{Change, Fields};
+
+/// Result of a verb.
+pub type Result<T> = std::result::Result<T, KindError>;
+
+/// Tags by key.
+pub type Tags = BTreeMap<String, String>;
+
+/// Named values that other resources may refer to.
+pub type Outputs = Map<String, Value>;
+
+/// Where a stack lives: what ARNs are made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Partition, such as `aws` or `aws-cn`.
+    pub partition: String,
+    /// Region, such as `us-east-1`.
+    pub region: String,
+    /// Account number, twelve digits.
+    pub account: String,
+}
+
+impl Place {
+    /// Builds the ARN of a regional resource.
+    #[must_use]
+    pub fn arn(&self, service: &str, resource: &str) -> String {
+        format!("arn:{}:{service}:{}:{}:{resource}", self.partition, self.region, self.account)
+    }
+
+    /// Builds the ARN of an IAM entity, which has no region.
+    #[must_use]
+    pub fn iam_arn(&self, resource: &str) -> String {
+        format!("arn:{}:iam::{}:{resource}", self.partition, self.account)
+    }
+}
+
+/// Which object a verb is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Key {
+    /// Name of the stack.
+    pub stack: String,
+    /// Logical id: the key in the stack file.
+    pub id: String,
+    /// `name:` of the resource; for kinds with names, the name in AWS.
+    pub name: String,
+    /// Identifier in AWS by which the kind addresses the object, once known: a name, an ARN or an id, as the kind likes.
+    pub physical: Option<String>,
+}
+
+impl Key {
+    /// Returns the physical identifier when known, else the name.
+    #[must_use]
+    pub fn handle(&self) -> &str {
+        self.physical.as_deref().unwrap_or(&self.name)
+    }
+}
+
+/// What `observe` found, with the kind's own types.
+#[derive(Debug, Clone)]
+pub struct Observed<S, O> {
+    /// Identifier for later verbs.
+    pub physical: String,
+    /// The object in normal form: everything filled in, defaults as the spec's own defaults.
+    pub spec: S,
+    /// Its outputs.
+    pub outputs: O,
+    /// Its tags, ownership marks included.
+    pub tags: Tags,
+    /// A word for `show`, such as `ACTIVE` or `RUNNING`.
+    pub status: Option<String>,
+}
+
+/// What `observe` found, as values.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Found {
+    /// Identifier for later verbs.
+    pub physical: String,
+    /// The object in normal form.
+    pub spec: Value,
+    /// Its outputs.
+    pub outputs: Outputs,
+    /// Its tags, ownership marks included.
+    pub tags: Tags,
+    /// A word for `show`.
+    pub status: Option<String>,
+}
+
+/// Something that carries this stack's tags, as a sweep saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owned {
+    /// Identifier for later verbs.
+    pub physical: String,
+    /// Its tags.
+    pub tags: Tags,
+}
+
+/// Which tags a kind can carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tagging {
+    /// Any tags.
+    Full,
+    /// Ownership marks only, kept on a tagged parent.
+    OwnershipOnly,
+}
+
+/// How objects of a kind are told apart in AWS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Naming {
+    /// By a name of the user's choice, unique per account and region; the pattern is a regular expression for all of it.
+    Name {
+        /// Regular expression that the whole name matches.
+        pattern: &'static str,
+    },
+    /// By an identifier that AWS makes up; `name:` is only a label.
+    Assigned,
+}
+
+/// What a kind permits another resource's role to do with it: one `grants:` verb.
+#[derive(Debug, Clone, Copy)]
+pub struct Grant {
+    /// The verb, such as `read`.
+    pub verb: &'static str,
+    /// IAM actions.
+    pub actions: &'static [&'static str],
+    /// Suffixes of the ARN that the actions apply to; `""` is the object itself.
+    pub resources: &'static [&'static str],
+}
+
+/// Local surroundings of a stack file, for [`Kind::prepare`].
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// Folder of the stack file; paths in it are relative to this.
+    pub dir: PathBuf,
+    /// Name of the stack.
+    pub stack: String,
+}
+
+/// One thing wrong with a spec, at a path below the resource, such as `global_secondary_indexes.0.index_name`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Dotted path below the resource; empty for the resource as a whole.
+    pub path: String,
+    /// What is wrong, in lower case and without a full stop.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl Fault {
+    /// Makes a fault at a path.
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into(), help: None }
+    }
+
+    /// Adds advice.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// One type of AWS resource. Each implementation is one file in `kinds/`.
+///
+/// Contract of the verbs: `observe` changes nothing; `create` and `delete` succeed when the object already is, or no
+/// longer is, there (and is ours); `update` touches only what `changes` names; each waits for readiness by itself.
+/// The spec's serialised form is its normal form: two specs that AWS would treat alike serialise alike.
+///
+/// Extensions that the differ reads from fields (`#[schemars(extend("x-…" = true))]`):
+/// `x-immutable` a change forces replacement · `x-computed` AWS chooses when unset, so unset is never compared ·
+/// `x-source` local input that AWS never shows, never compared · `x-derived` filled by `prepare`, not by users ·
+/// `x-sensitive` shown masked.
+pub trait Kind: Send + Sync + 'static {
+    /// `type:` in a stack file.
+    const TYPE: &'static str;
+    /// What it is, in a few words.
+    const TITLE: &'static str;
+    /// Place in the fixed order of deletion, lowest first (`facts/aws.md` 18.2).
+    const DELETE_RANK: u8;
+    /// How its objects are told apart.
+    const NAMING: Naming;
+    /// Which tags it carries.
+    const TAGGING: Tagging = Tagging::Full;
+    /// Its resource type in the Resource Groups Tagging API, such as `kinesis:stream`, where that index is reliable.
+    const TAG_INDEX: Option<&'static str> = None;
+    /// What roles can be granted on it.
+    const GRANTS: &'static [Grant] = &[];
+
+    /// Wanted and found state.
+    type Spec: Serialize + DeserializeOwned + JsonSchema + Clone + fmt::Debug + Send + Sync + 'static;
+    /// What other resources may refer to.
+    type Outputs: Serialize + JsonSchema + Send + Sync + 'static;
+
+    /// Fills derived fields from local files and short forms, once, when the file is loaded.
+    ///
+    /// # Errors
+    /// Returns everything that is wrong with the fields.
+    fn prepare(spec: &mut Self::Spec, files: &Files) -> std::result::Result<(), Vec<Fault>> {
+        let _ = (spec, files);
+        Ok(())
+    }
+
+    /// Checks what types cannot say, offline. Strings may still hold `${…}` references.
+    #[must_use]
+    fn check(spec: &Self::Spec) -> Vec<Fault> {
+        let _ = spec;
+        Vec::new()
+    }
+
+    /// Returns the outputs that can be told before the object exists: an object whose unknown values are absent.
+    #[must_use]
+    fn predict(place: &Place, key: &Key, want: &Self::Spec) -> Outputs {
+        let _ = (place, key, want);
+        Outputs::new()
+    }
+
+    /// Returns fields whose difference forces replacement for reasons that a mark on the field cannot tell.
+    #[must_use]
+    fn replaces(want: &Self::Spec, found: &Self::Spec) -> Vec<String> {
+        let _ = (want, found);
+        Vec::new()
+    }
+
+    /// Tells whether a replacement can be made only after the old object is gone.
+    #[must_use]
+    fn collides(want: &Self::Spec, found: &Self::Spec) -> bool {
+        let _ = (want, found);
+        matches!(Self::NAMING, Naming::Name { .. })
+    }
+
+    /// Returns the outputs that an update with these changes makes anew, so that they are unknown until it is done.
+    #[must_use]
+    fn renews(changes: &Changes<'_>) -> &'static [&'static str] {
+        let _ = changes;
+        &[]
+    }
+
+    /// Returns the physical identifier behind an ARN of the tagging API.
+    #[must_use]
+    fn physical_of_arn(arn: &str) -> Option<String> {
+        arn.rsplit(['/', ':']).next().map(str::to_owned)
+    }
+
+    /// Looks the object up: by `key.physical` when known, else by name or, for kinds without names, by what `want` says.
+    fn observe(
+        cx: &Cx,
+        want: Option<&Self::Spec>,
+    ) -> impl Future<Output = Result<Option<Observed<Self::Spec, Self::Outputs>>>> + Send;
+
+    /// Creates the object with its tags and waits until it can be used; returns its physical identifier and outputs.
+    fn create(cx: &Cx, want: &Self::Spec, tags: &Tags) -> impl Future<Output = Result<(String, Self::Outputs)>> + Send;
+
+    /// Brings the object from `found` to `want`, touching only what `changes` names.
+    fn update(
+        cx: &Cx,
+        want: &Self::Spec,
+        found: &Self::Spec,
+        changes: &Changes<'_>,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Deletes the object and waits until it is gone.
+    fn delete(cx: &Cx) -> impl Future<Output = Result<()>> + Send;
+
+    /// Sets and removes tags.
+    fn retag(cx: &Cx, set: &Tags, remove: &[String]) -> impl Future<Output = Result<()>> + Send;
+
+    /// Lists what carries the tags of `cx.key.stack`, by the service's own calls.
+    fn owned(cx: &Cx) -> impl Future<Output = Result<Vec<Owned>>> + Send;
+}
+
+/// The changes of one update, asked by path.
+#[derive(Debug, Clone, Copy)]
+pub struct Changes<'a>(pub &'a [Change]);
+
+impl Changes<'_> {
+    /// Tells whether anything at or below a top-level field changes.
+    #[must_use]
+    pub fn touch(&self, field: &str) -> bool {
+        self.0.iter().any(|change| change.path.split('.').next() == Some(field))
+    }
+
+    /// Tells whether any of the fields changes.
+    #[must_use]
+    pub fn touch_any(&self, fields: &[&str]) -> bool {
+        fields.iter().any(|field| self.touch(field))
+    }
+}
+
+/// A kind as the engine sees it: JSON values instead of types.
+#[async_trait]
+pub trait AnyKind: Send + Sync {
+    /// `type:` in a stack file.
+    fn type_name(&self) -> &'static str;
+    /// What it is, in a few words.
+    fn title(&self) -> &'static str;
+    /// Place in the order of deletion.
+    fn delete_rank(&self) -> u8;
+    /// How its objects are told apart.
+    fn naming(&self) -> Naming;
+    /// Which tags it carries.
+    fn tagging(&self) -> Tagging;
+    /// Type in the tagging API.
+    fn tag_index(&self) -> Option<&'static str>;
+    /// What roles can be granted on it.
+    fn grants(&self) -> &'static [Grant];
+    /// JSON Schema of the spec.
+    fn spec_schema(&self) -> Value;
+    /// JSON Schema of the outputs.
+    fn output_schema(&self) -> Value;
+    /// What the differ needs to know of each field.
+    fn fields(&self) -> &'static Fields;
+    /// Brings a spec to normal form.
+    ///
+    /// # Errors
+    /// Returns the path and text of the first thing that does not fit.
+    fn normal(&self, spec: &Value) -> std::result::Result<Value, Fault>;
+    /// Fills derived fields and checks, see [`Kind::prepare`] and [`Kind::check`].
+    ///
+    /// # Errors
+    /// Returns everything that is wrong.
+    fn prepare(&self, spec: &Value, files: &Files) -> std::result::Result<Value, Vec<Fault>>;
+    /// See [`Kind::predict`].
+    fn predict(&self, place: &Place, key: &Key, want: &Value) -> Outputs;
+    /// See [`Kind::replaces`].
+    fn replaces(&self, want: &Value, found: &Value) -> Vec<String>;
+    /// See [`Kind::collides`].
+    fn collides(&self, want: &Value, found: &Value) -> bool;
+    /// See [`Kind::renews`].
+    fn renews(&self, changes: &[Change]) -> &'static [&'static str];
+    /// See [`Kind::physical_of_arn`].
+    fn physical_of_arn(&self, arn: &str) -> Option<String>;
+    /// See [`Kind::observe`].
+    async fn observe(&self, cx: &Cx, want: Option<&Value>) -> Result<Option<Found>>;
+    /// See [`Kind::create`].
+    async fn create(&self, cx: &Cx, want: &Value, tags: &Tags) -> Result<(String, Outputs)>;
+    /// See [`Kind::update`].
+    async fn update(&self, cx: &Cx, want: &Value, found: &Value, changes: &[Change]) -> Result<()>;
+    /// See [`Kind::delete`].
+    async fn delete(&self, cx: &Cx) -> Result<()>;
+    /// See [`Kind::retag`].
+    async fn retag(&self, cx: &Cx, set: &Tags, remove: &[String]) -> Result<()>;
+    /// See [`Kind::owned`].
+    async fn owned(&self, cx: &Cx) -> Result<Vec<Owned>>;
+}
+
+impl fmt::Debug for dyn AnyKind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.type_name())
+    }
+}
+
+/// The bridge from a [`Kind`] to [`AnyKind`].
+pub struct Erased<K>(PhantomData<fn() -> K>);
+
+impl<K: Kind> Erased<K> {
+    /// The entry for the registry.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<K: Kind> Default for Erased<K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn parse<T: DeserializeOwned>(value: &Value) -> std::result::Result<T, Fault> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let path = if path == "." { String::new() } else { path.replace('[', ".").replace(']', "") };
+        Fault::new(path, error.into_inner().to_string())
+    })
+}
+
+fn typed<T: DeserializeOwned>(value: &Value) -> Result<T> {
+    parse(value).map_err(|fault| KindError::invalid(format!("{}: {}", fault.path, fault.message)))
+}
+
+fn plain<T: Serialize>(value: &T) -> Result<Value> {
+    serde_json::to_value(value).map_err(|error| KindError::invalid(error.to_string()))
+}
+
+fn map_of<T: Serialize>(value: &T) -> Result<Outputs> {
+    match plain(value)? {
+        Value::Object(map) => Ok(map),
+        other => Err(KindError::invalid(format!("outputs are {other}, not an object"))),
+    }
+}
+
+#[async_trait]
+impl<K: Kind> AnyKind for Erased<K> {
+    fn type_name(&self) -> &'static str {
+        K::TYPE
+    }
+
+    fn title(&self) -> &'static str {
+        K::TITLE
+    }
+
+    fn delete_rank(&self) -> u8 {
+        K::DELETE_RANK
+    }
+
+    fn naming(&self) -> Naming {
+        K::NAMING
+    }
+
+    fn tagging(&self) -> Tagging {
+        K::TAGGING
+    }
+
+    fn tag_index(&self) -> Option<&'static str> {
+        K::TAG_INDEX
+    }
+
+    fn grants(&self) -> &'static [Grant] {
+        K::GRANTS
+    }
+
+    fn spec_schema(&self) -> Value {
+        schemars::schema_for!(K::Spec).to_value()
+    }
+
+    fn output_schema(&self) -> Value {
+        schemars::schema_for!(K::Outputs).to_value()
+    }
+
+    fn fields(&self) -> &'static Fields {
+        // Reading a schema takes a while, and a registry entry must stay a plain constant: one cell per type.
+        static CELLS: Mutex<BTreeMap<TypeId, &'static Fields>> = Mutex::new(BTreeMap::new());
+        let mut cells = CELLS.lock().unwrap_or_else(PoisonError::into_inner);
+        cells.entry(TypeId::of::<K>()).or_insert_with(|| Box::leak(Box::new(Fields::of_schema(&self.spec_schema()))))
+    }
+
+    fn normal(&self, spec: &Value) -> std::result::Result<Value, Fault> {
+        let spec: K::Spec = parse(spec)?;
+        plain(&spec).map_err(|error| Fault::new("", error.to_string()))
+    }
+
+    fn prepare(&self, spec: &Value, files: &Files) -> std::result::Result<Value, Vec<Fault>> {
+        let mut spec: K::Spec = parse(spec).map_err(|fault| vec![fault])?;
+        K::prepare(&mut spec, files)?;
+        let faults = K::check(&spec);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        plain(&spec).map_err(|error| vec![Fault::new("", error.to_string())])
+    }
+
+    fn predict(&self, place: &Place, key: &Key, want: &Value) -> Outputs {
+        parse::<K::Spec>(want).map(|want| K::predict(place, key, &want)).unwrap_or_default()
+    }
+
+    fn replaces(&self, want: &Value, found: &Value) -> Vec<String> {
+        match (parse::<K::Spec>(want), parse::<K::Spec>(found)) {
+            (Ok(want), Ok(found)) => K::replaces(&want, &found),
+            _ => Vec::new(),
+        }
+    }
+
+    fn collides(&self, want: &Value, found: &Value) -> bool {
+        match (parse::<K::Spec>(want), parse::<K::Spec>(found)) {
+            (Ok(want), Ok(found)) => K::collides(&want, &found),
+            _ => true,
+        }
+    }
+
+    fn renews(&self, changes: &[Change]) -> &'static [&'static str] {
+        K::renews(&Changes(changes))
+    }
+
+    fn physical_of_arn(&self, arn: &str) -> Option<String> {
+        K::physical_of_arn(arn)
+    }
+
+    async fn observe(&self, cx: &Cx, want: Option<&Value>) -> Result<Option<Found>> {
+        let want: Option<K::Spec> = want.map(typed).transpose()?;
+        let Some(seen) = K::observe(cx, want.as_ref()).await? else { return Ok(None) };
+        Ok(Some(Found {
+            physical: seen.physical,
+            spec: plain(&seen.spec)?,
+            outputs: map_of(&seen.outputs)?,
+            tags: seen.tags,
+            status: seen.status,
+        }))
+    }
+
+    async fn create(&self, cx: &Cx, want: &Value, tags: &Tags) -> Result<(String, Outputs)> {
+        let (physical, outputs) = K::create(cx, &typed(want)?, tags).await?;
+        Ok((physical, map_of(&outputs)?))
+    }
+
+    async fn update(&self, cx: &Cx, want: &Value, found: &Value, changes: &[Change]) -> Result<()> {
+        K::update(cx, &typed(want)?, &typed(found)?, &Changes(changes)).await
+    }
+
+    async fn delete(&self, cx: &Cx) -> Result<()> {
+        K::delete(cx).await
+    }
+
+    async fn retag(&self, cx: &Cx, set: &Tags, remove: &[String]) -> Result<()> {
+        K::retag(cx, set, remove).await
+    }
+
+    async fn owned(&self, cx: &Cx) -> Result<Vec<Owned>> {
+        K::owned(cx).await
+    }
+}

@@ -1,0 +1,470 @@
+//! Kinesis data streams (`facts/aws.md` 1).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use aws_sdk_kinesis::types::{
+    EncryptionType, MetricsName, ScalingType, StreamDescriptionSummary, StreamMode, StreamModeDetails, StreamStatus,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::aws::Cx;
+use crate::aws::error::{failed, found, gone};
+use crate::aws::marks;
+use crate::aws::wait::{Look, Wait};
+use crate::kind::{
+    Changes, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags,
+};
+
+/// A Kinesis data stream.
+pub struct KinesisStream;
+
+/// What a stream is like.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Spec {
+    /// Number of shards of a provisioned stream. On-demand streams have none of the user's choice.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub shard_count: Option<i32>,
+    /// Whether capacity is provisioned in shards or follows the traffic.
+    pub stream_mode: Mode,
+    /// Hours for which records are kept.
+    #[schemars(range(min = 24, max = 8760))]
+    pub retention_period_hours: i32,
+    /// Key for server-side encryption: a KMS key id, ARN or alias such as `alias/aws/kinesis`; unset for none.
+    pub kms_key_id: Option<String>,
+    /// Enhanced metrics per shard, such as `IncomingBytes`; `ALL` for every one.
+    pub shard_level_metrics: BTreeSet<String>,
+    /// Largest record in KiB.
+    #[schemars(range(min = 1024, max = 10_240))]
+    pub max_record_size_in_kib: i32,
+}
+
+/// How a stream's capacity is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Mode {
+    /// By a number of shards.
+    Provisioned,
+    /// By the traffic.
+    OnDemand,
+}
+
+/// What other resources may refer to.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct StreamOutputs {
+    /// Amazon Resource Name.
+    pub arn: String,
+    /// Name.
+    pub name: String,
+}
+
+const DEFAULT_RETENTION: i32 = 24;
+const DEFAULT_RECORD_SIZE: i32 = 1024;
+
+/// Limits of waiting: Terraform's, as `facts/aws.md` 1.3 gives them.
+const CREATE_LIMIT: Duration = Duration::from_mins(5);
+const UPDATE_LIMIT: Duration = Duration::from_mins(120);
+
+/// Metrics that `ALL` stands for (Kinesis API `MetricsName`).
+const ALL_METRICS: [&str; 7] = [
+    "IncomingBytes",
+    "IncomingRecords",
+    "IteratorAgeMilliseconds",
+    "OutgoingBytes",
+    "OutgoingRecords",
+    "ReadProvisionedThroughputExceeded",
+    "WriteProvisionedThroughputExceeded",
+];
+
+impl Default for Spec {
+    fn default() -> Self {
+        Self {
+            shard_count: None,
+            stream_mode: Mode::Provisioned,
+            retention_period_hours: DEFAULT_RETENTION,
+            kms_key_id: None,
+            shard_level_metrics: BTreeSet::new(),
+            max_record_size_in_kib: DEFAULT_RECORD_SIZE,
+        }
+    }
+}
+
+impl Kind for KinesisStream {
+    const TYPE: &'static str = "kinesis_stream";
+    const TITLE: &'static str = "Kinesis data stream";
+    const DELETE_RANK: u8 = 50;
+    const NAMING: Naming = Naming::Name { pattern: r"^[a-zA-Z0-9_.-]{1,128}$" };
+    const TAG_INDEX: Option<&'static str> = Some("kinesis:stream");
+    const GRANTS: &'static [Grant] = &[
+        Grant {
+            verb: "read",
+            actions: &[
+                "kinesis:DescribeStream",
+                "kinesis:DescribeStreamSummary",
+                "kinesis:GetRecords",
+                "kinesis:GetShardIterator",
+                "kinesis:ListShards",
+            ],
+            resources: &[""],
+        },
+        Grant {
+            verb: "write",
+            actions: &[
+                "kinesis:DescribeStream",
+                "kinesis:DescribeStreamSummary",
+                "kinesis:PutRecord",
+                "kinesis:PutRecords",
+            ],
+            resources: &[""],
+        },
+    ];
+
+    type Spec = Spec;
+    type Outputs = StreamOutputs;
+
+    fn prepare(spec: &mut Spec, _: &crate::kind::Files) -> std::result::Result<(), Vec<Fault>> {
+        if spec.stream_mode == Mode::Provisioned {
+            spec.shard_count.get_or_insert(1);
+        }
+        if spec.shard_level_metrics.remove("ALL") {
+            spec.shard_level_metrics.extend(ALL_METRICS.map(str::to_owned));
+        }
+        Ok(())
+    }
+
+    fn check(spec: &Spec) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        if spec.stream_mode == Mode::OnDemand && spec.shard_count.is_some() {
+            faults.push(
+                Fault::new("shard_count", "an on-demand stream has no shard count of its own")
+                    .help("remove shard_count, or set stream_mode: PROVISIONED"),
+            );
+        }
+        let mut range = |path: &str, value: i32, low: i32, high: i32| {
+            if !(low..=high).contains(&value) {
+                faults.push(Fault::new(path, format!("{value} is not between {low} and {high}")));
+            }
+        };
+        range("shard_count", spec.shard_count.unwrap_or(1), 1, 10_000);
+        range("retention_period_hours", spec.retention_period_hours, 24, 8760);
+        range("max_record_size_in_kib", spec.max_record_size_in_kib, 1024, 10_240);
+        for name in &spec.shard_level_metrics {
+            if !ALL_METRICS.contains(&name.as_str()) {
+                let known = ALL_METRICS.join(", ");
+                faults.push(
+                    Fault::new("shard_level_metrics", format!("unknown metric {name}"))
+                        .help(format!("one of ALL, {known}")),
+                );
+            }
+        }
+        faults
+    }
+
+    fn predict(place: &Place, key: &Key, _: &Spec) -> Outputs {
+        let arn = place.arn("kinesis", &format!("stream/{}", key.name));
+        Outputs::from_iter([("arn".to_owned(), arn.into()), ("name".to_owned(), key.name.clone().into())])
+    }
+
+    async fn observe(cx: &Cx, _: Option<&Spec>) -> Result<Option<Observed<Spec, StreamOutputs>>> {
+        let Some(stream) = found(describe(cx).await)? else { return Ok(None) };
+        if stream.stream_status == StreamStatus::Deleting {
+            return Ok(None);
+        }
+        let tags = tags_of(cx, &stream.stream_arn).await?;
+        Ok(Some(Observed {
+            physical: stream.stream_name.clone(),
+            spec: spec_of(&stream),
+            status: Some(stream.stream_status.as_str().to_owned()),
+            tags,
+            outputs: StreamOutputs { arn: stream.stream_arn, name: stream.stream_name },
+        }))
+    }
+
+    async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, StreamOutputs)> {
+        wait_until_gone(cx).await?;
+        // Five streams at most may be CREATING or DELETING at once; the sixth is told to come back (facts/aws.md 1.3).
+        Wait::new("a free place among the streams being created", CREATE_LIMIT)
+            .retry(cx, is_crowded, || create_call(cx, want, tags))
+            .await?;
+        let stream = wait_active(cx, "create", CREATE_LIMIT).await?;
+        let fresh = spec_of(&stream);
+        converge(cx, want, &fresh).await?;
+        Ok((stream.stream_name.clone(), StreamOutputs { arn: stream.stream_arn, name: stream.stream_name }))
+    }
+
+    async fn update(cx: &Cx, want: &Spec, found: &Spec, _: &Changes<'_>) -> Result<()> {
+        wait_active(cx, "update", UPDATE_LIMIT).await?;
+        converge(cx, want, found).await
+    }
+
+    async fn delete(cx: &Cx) -> Result<()> {
+        let call = || async {
+            let request = cx.aws.kinesis().delete_stream().stream_name(cx.key.handle()).enforce_consumer_deletion(true);
+            gone(request.send().await.map_err(failed("DeleteStream")))
+        };
+        Wait::new("the stream to accept its deletion", CREATE_LIMIT)
+            .retry(cx, |error| error.class == Class::Busy || is_crowded(error), call)
+            .await?;
+        wait_until_gone(cx).await
+    }
+
+    async fn retag(cx: &Cx, set: &Tags, remove: &[String]) -> Result<()> {
+        let client = cx.aws.kinesis();
+        if !set.is_empty() {
+            let request = client
+                .add_tags_to_stream()
+                .stream_name(cx.key.handle())
+                .set_tags(Some(set.clone().into_iter().collect()));
+            request.send().await.map_err(failed("AddTagsToStream"))?;
+        }
+        for keys in remove.chunks(10) {
+            let request =
+                client.remove_tags_from_stream().stream_name(cx.key.handle()).set_tag_keys(Some(keys.to_vec()));
+            request.send().await.map_err(failed("RemoveTagsFromStream"))?;
+        }
+        Ok(())
+    }
+
+    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
+        let mut pages = cx.aws.kinesis().list_streams().into_paginator().send();
+        let mut owned = Vec::new();
+        while let Some(page) = pages.next().await {
+            for stream in page.map_err(failed("ListStreams"))?.stream_summaries.unwrap_or_default() {
+                let tags = found(tags_of(cx, &stream.stream_arn).await)?.unwrap_or_default();
+                if marks::stack_of(&tags) == Some(&cx.key.stack) && stream.stream_status != StreamStatus::Deleting {
+                    owned.push(Owned { physical: stream.stream_name, tags });
+                }
+            }
+        }
+        Ok(owned)
+    }
+}
+
+async fn describe(cx: &Cx) -> Result<StreamDescriptionSummary> {
+    let request = cx.aws.kinesis().describe_stream_summary().stream_name(cx.key.handle());
+    let answer = request.send().await.map_err(failed("DescribeStreamSummary"))?;
+    answer.stream_description_summary.ok_or_else(|| KindError::not_found("the answer has no stream"))
+}
+
+async fn tags_of(cx: &Cx, arn: &str) -> Result<Tags> {
+    let answer = cx.aws.kinesis().list_tags_for_resource().resource_arn(arn).send().await;
+    let tags = answer.map_err(failed("ListTagsForResource"))?.tags.unwrap_or_default();
+    Ok(tags.into_iter().map(|tag| (tag.key, tag.value.unwrap_or_default())).collect())
+}
+
+/// Reads a spec from a description, with what AWS leaves out filled in (`facts/aws.md` 1.2).
+fn spec_of(stream: &StreamDescriptionSummary) -> Spec {
+    let on_demand = stream.stream_mode_details.as_ref().is_some_and(|mode| mode.stream_mode == StreamMode::OnDemand);
+    let encrypted = stream.encryption_type == Some(EncryptionType::Kms);
+    let metrics = stream.enhanced_monitoring.iter().flat_map(|set| set.shard_level_metrics());
+    Spec {
+        shard_count: (!on_demand).then_some(stream.open_shard_count),
+        stream_mode: if on_demand { Mode::OnDemand } else { Mode::Provisioned },
+        retention_period_hours: stream.retention_period_hours,
+        kms_key_id: stream.key_id.clone().filter(|_| encrypted),
+        shard_level_metrics: metrics.map(|name| name.as_str().to_owned()).collect(),
+        max_record_size_in_kib: stream.max_record_size_in_kib.unwrap_or(DEFAULT_RECORD_SIZE),
+    }
+}
+
+async fn create_call(cx: &Cx, want: &Spec, tags: &Tags) -> Result<()> {
+    let mode = match want.stream_mode {
+        Mode::Provisioned => StreamMode::Provisioned,
+        Mode::OnDemand => StreamMode::OnDemand,
+    };
+    let details = StreamModeDetails::builder()
+        .stream_mode(mode)
+        .build()
+        .map_err(|error| KindError::invalid(error.to_string()))?;
+    let mut request = cx.aws.kinesis().create_stream().stream_name(&cx.key.name).stream_mode_details(details);
+    request = request.set_shard_count(want.shard_count).set_tags(Some(tags.clone().into_iter().collect()));
+    if want.max_record_size_in_kib != DEFAULT_RECORD_SIZE {
+        request = request.max_record_size_in_kib(want.max_record_size_in_kib);
+    }
+    match request.send().await.map_err(failed("CreateStream")) {
+        Err(error) if error.code == "ResourceInUseException" => settle_existing(cx, tags, error).await,
+        other => other.map(|_| ()),
+    }
+}
+
+/// After "already exists": a lost answer of our own call is success, anybody else's stream is not ours.
+async fn settle_existing(cx: &Cx, tags: &Tags, error: KindError) -> Result<()> {
+    let stream = describe(cx).await?;
+    let present = tags_of(cx, &stream.stream_arn).await?;
+    let same = |key: &str| present.get(key) == tags.get(key);
+    if same(marks::STACK) && same(marks::RESOURCE) { Ok(()) } else { Err(KindError { class: Class::Exists, ..error }) }
+}
+
+fn is_crowded(error: &KindError) -> bool {
+    error.says("LimitExceededException", "simultaneously be in CREATING or DELETING")
+        || error.says("LimitExceededException", "Rate exceeded for stream")
+}
+
+async fn wait_active(cx: &Cx, verb: &str, limit: Duration) -> Result<StreamDescriptionSummary> {
+    let wait = Wait::new(format!("stream {} to become ACTIVE", cx.key.handle()), cx.limit(verb, limit))
+        .every(Duration::from_secs(10));
+    wait.until(cx, || async {
+        let stream = describe(cx).await?;
+        match stream.stream_status {
+            StreamStatus::Active => Ok(Look::Done(stream)),
+            other => Ok(Look::Pending(other.as_str().to_owned())),
+        }
+    })
+    .await
+}
+
+/// Waits while the stream of this name is DELETING; returns at once when there is none or another state.
+async fn wait_until_gone(cx: &Cx) -> Result<()> {
+    let wait = Wait::new(format!("stream {} to be gone", cx.key.handle()), cx.limit("delete", UPDATE_LIMIT));
+    wait.until(cx, || async {
+        match found(describe(cx).await)? {
+            Some(stream) if stream.stream_status == StreamStatus::Deleting => Ok(Look::Pending("DELETING".to_owned())),
+            _ => Ok(Look::Done(())),
+        }
+    })
+    .await
+}
+
+/// Brings an ACTIVE stream from `found` to `want`, one call at a time, in Terraform's order (`facts/aws.md` 1.4).
+async fn converge(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {
+    set_mode(cx, want, found).await?;
+    set_shards(cx, want, found).await?;
+    set_retention(cx, want, found).await?;
+    set_metrics(cx, want, found).await?;
+    set_encryption(cx, want, found).await?;
+    set_record_size(cx, want, found).await
+}
+
+async fn arn(cx: &Cx) -> Result<String> {
+    Ok(describe(cx).await?.stream_arn)
+}
+
+async fn settled(cx: &Cx) -> Result<StreamDescriptionSummary> {
+    wait_active(cx, "update", UPDATE_LIMIT).await
+}
+
+async fn set_mode(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {
+    if want.stream_mode == found.stream_mode {
+        return Ok(());
+    }
+    let mode = match want.stream_mode {
+        Mode::Provisioned => StreamMode::Provisioned,
+        Mode::OnDemand => StreamMode::OnDemand,
+    };
+    let details = StreamModeDetails::builder()
+        .stream_mode(mode)
+        .build()
+        .map_err(|error| KindError::invalid(error.to_string()))?;
+    let request = cx.aws.kinesis().update_stream_mode().stream_arn(arn(cx).await?).stream_mode_details(details);
+    request.send().await.map_err(failed("UpdateStreamMode"))?;
+    settled(cx).await.map(|_| ())
+}
+
+/// Returns the next legal shard count on the way: one call at most doubles or halves (`UpdateShardCount`).
+fn shard_step(from: i32, to: i32) -> i32 {
+    to.clamp((from + 1) / 2, from.saturating_mul(2))
+}
+
+async fn set_shards(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {
+    let Some(target) = want.shard_count else { return Ok(()) };
+    let mut current = match found.shard_count {
+        Some(count) => count,
+        None => describe(cx).await?.open_shard_count,
+    };
+    while current != target {
+        let next = shard_step(current, target);
+        let request = cx.aws.kinesis().update_shard_count().stream_name(cx.key.handle()).target_shard_count(next);
+        request.scaling_type(ScalingType::UniformScaling).send().await.map_err(failed("UpdateShardCount"))?;
+        settled(cx).await?;
+        current = next;
+    }
+    Ok(())
+}
+
+async fn set_retention(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {
+    let (client, name, hours) = (cx.aws.kinesis(), cx.key.handle(), want.retention_period_hours);
+    match hours.cmp(&found.retention_period_hours) {
+        std::cmp::Ordering::Equal => return Ok(()),
+        std::cmp::Ordering::Greater => {
+            let request = client.increase_stream_retention_period().stream_name(name).retention_period_hours(hours);
+            request.send().await.map_err(failed("IncreaseStreamRetentionPeriod"))?;
+        }
+        std::cmp::Ordering::Less => {
+            let request = client.decrease_stream_retention_period().stream_name(name).retention_period_hours(hours);
+            request.send().await.map_err(failed("DecreaseStreamRetentionPeriod"))?;
+        }
+    }
+    settled(cx).await.map(|_| ())
+}
+
+async fn set_metrics(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {
+    let names = |some: Vec<&String>| some.into_iter().map(|name| MetricsName::from(name.as_str())).collect::<Vec<_>>();
+    let removed = names(found.shard_level_metrics.difference(&want.shard_level_metrics).collect());
+    let added = names(want.shard_level_metrics.difference(&found.shard_level_metrics).collect());
+    if !removed.is_empty() {
+        let request = cx.aws.kinesis().disable_enhanced_monitoring().stream_name(cx.key.handle());
+        request.set_shard_level_metrics(Some(removed)).send().await.map_err(failed("DisableEnhancedMonitoring"))?;
+        settled(cx).await?;
+    }
+    if !added.is_empty() {
+        let request = cx.aws.kinesis().enable_enhanced_monitoring().stream_name(cx.key.handle());
+        request.set_shard_level_metrics(Some(added)).send().await.map_err(failed("EnableEnhancedMonitoring"))?;
+        settled(cx).await?;
+    }
+    Ok(())
+}
+
+async fn set_encryption(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {
+    let (client, name) = (cx.aws.kinesis(), cx.key.handle());
+    match (&want.kms_key_id, &found.kms_key_id) {
+        (want, found) if want == found => return Ok(()),
+        (Some(key), _) => {
+            let request =
+                client.start_stream_encryption().stream_name(name).encryption_type(EncryptionType::Kms).key_id(key);
+            request.send().await.map_err(failed("StartStreamEncryption"))?;
+        }
+        (None, Some(key)) => {
+            let request =
+                client.stop_stream_encryption().stream_name(name).encryption_type(EncryptionType::Kms).key_id(key);
+            request.send().await.map_err(failed("StopStreamEncryption"))?;
+        }
+        (None, None) => return Ok(()),
+    }
+    settled(cx).await.map(|_| ())
+}
+
+async fn set_record_size(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {
+    if want.max_record_size_in_kib == found.max_record_size_in_kib {
+        return Ok(());
+    }
+    let request = cx.aws.kinesis().update_max_record_size().stream_arn(arn(cx).await?);
+    request.max_record_size_in_kib(want.max_record_size_in_kib).send().await.map_err(failed("UpdateMaxRecordSize"))?;
+    settled(cx).await.map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn shard_steps_are_legal_and_arrive(from in 1..10_000_i32, to in 1..10_000_i32) {
+            let (mut current, mut steps) = (from, 0);
+            while current != to {
+                let next = shard_step(current, to);
+                prop_assert!(next <= current * 2 && next * 2 >= current, "{current} -> {next}");
+                (current, steps) = (next, steps + 1);
+                prop_assert!(steps < 20);
+            }
+        }
+    }
+
+    #[test]
+    fn on_demand_streams_refuse_a_shard_count() {
+        let spec = Spec { stream_mode: Mode::OnDemand, shard_count: Some(2), ..Spec::default() };
+        assert_eq!(KinesisStream::check(&spec)[0].path, "shard_count");
+    }
+}

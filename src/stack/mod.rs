@@ -1,0 +1,76 @@
+//! A stack file as data: what the user wants, checked, with references still in place.
+//!
+//! [`load`] makes a [`Stack`] from YAML or returns every problem of the file at once, each with its place. Nothing
+//! here talks to AWS.
+
+pub mod load;
+pub mod problem;
+pub mod reference;
+pub mod resolve;
+pub mod schema;
+pub mod spans;
+pub mod variables;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
+use crate::kind::{AnyKind, Key, Tags};
+pub use problem::{Problem, Report, Severity};
+
+/// A loaded and checked stack file.
+#[derive(Debug, Clone)]
+pub struct Stack {
+    /// Identity of the stack.
+    pub name: String,
+    /// The file it came from, as the user named it.
+    pub file: PathBuf,
+    /// Region of the file; without it the AWS chain's.
+    pub region: Option<String>,
+    /// Accounts it may be applied to; empty means any.
+    pub accounts: Vec<String>,
+    /// Resources in the order of the file, without those whose `when` is unset.
+    pub resources: IndexMap<String, Resource>,
+    /// Outputs, as templates.
+    pub outputs: IndexMap<String, Value>,
+    /// Values of sensitive variables, to be masked wherever they would show.
+    pub secrets: Vec<String>,
+    /// The file's text and the places in it, for messages about it after loading.
+    pub source: spans::Source,
+}
+
+/// One resource of a stack.
+#[derive(Debug, Clone)]
+pub struct Resource {
+    /// Logical id: its key in the file.
+    pub id: String,
+    /// Its kind.
+    pub kind: &'static dyn AnyKind,
+    /// Its name; the id unless the file says otherwise.
+    pub name: String,
+    /// Its spec in normal form; strings may hold `${id.output}`, `${region}` and `${account}`.
+    pub spec: Value,
+    /// Resources that it waits for without referring to them.
+    pub depends_on: Vec<String>,
+    /// Its own and the stack's tags, without ownership marks.
+    pub tags: Tags,
+    /// Refuses to delete or replace it.
+    pub protect: bool,
+    /// Leaves it in AWS when it is removed from the file or destroyed.
+    pub retain: bool,
+    /// Paths whose differences do not matter.
+    pub ignore_changes: Vec<String>,
+    /// Time limits by verb: `create`, `update`, `delete`.
+    pub timeouts: BTreeMap<String, Duration>,
+}
+
+impl Stack {
+    /// Returns the key by which a resource of this stack is looked up.
+    #[must_use]
+    pub fn key(&self, resource: &Resource) -> Key {
+        Key { stack: self.name.clone(), id: resource.id.clone(), name: resource.name.clone(), physical: None }
+    }
+}
