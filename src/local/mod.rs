@@ -6,13 +6,16 @@
 //! convenience conflict, AWS wins.
 
 pub(crate) mod amis;
+mod analytics;
 pub(crate) mod cloud;
 pub(crate) mod connector;
 pub(crate) mod constraint;
 mod dynamodb;
+mod ec2;
 mod envelope;
 pub(crate) mod iam;
 mod kinesis;
+mod lambda;
 pub(crate) mod listener;
 pub(crate) mod logs;
 pub(crate) mod protocol;
@@ -24,6 +27,8 @@ pub(crate) mod ssm;
 pub(crate) mod store;
 mod sts;
 mod tagging;
+#[cfg(test)]
+mod testing;
 
 use serde_json::Value;
 
