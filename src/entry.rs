@@ -14,8 +14,19 @@ use crate::report::Screen;
 const USAGE: u8 = 64;
 
 /// Options that Terraform's users type with one dash.
-const TERRAFORM_FLAGS: &[&str] =
-    &["-auto-approve", "-target", "-replace", "-var", "-var-file", "-destroy", "-detailed-exitcode", "-parallelism", "-out", "-chdir", "-json"];
+const TERRAFORM_FLAGS: &[&str] = &[
+    "-auto-approve",
+    "-target",
+    "-replace",
+    "-var",
+    "-var-file",
+    "-destroy",
+    "-detailed-exitcode",
+    "-parallelism",
+    "-out",
+    "-chdir",
+    "-json",
+];
 
 /// Runs the program.
 #[must_use]
@@ -39,7 +50,11 @@ fn fail(failure: &Failure, screen: &Screen) -> u8 {
     }
     let message = failure.message.trim_end();
     // A report of a stack file brings its own headings.
-    let heading = if message.contains('\n') && message.contains("error") { String::new() } else { screen.paint_err.red("error: ") };
+    let heading = if message.contains('\n') && message.contains("error") {
+        String::new()
+    } else {
+        screen.paint_err.red("error: ")
+    };
     screen.note(&format!("{heading}{message}\n"));
     if let Some(help) = &failure.help {
         screen.note(&format!("  help: {help}\n"));
@@ -53,7 +68,8 @@ fn usage(error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
         _ => {
-            let typed = std::env::args().find(|argument| TERRAFORM_FLAGS.iter().any(|flag| argument.split('=').next() == Some(flag)));
+            let typed = std::env::args()
+                .find(|argument| TERRAFORM_FLAGS.iter().any(|flag| argument.split('=').next() == Some(flag)));
             if let Some(flag) = typed {
                 Screen::default().note(&format!("\nhint: options have two dashes here: -{flag}\n"));
             }

@@ -57,7 +57,9 @@ impl From<std::io::Error> for Failure {
 
 fn advice(error: &KindError) -> Option<&'static str> {
     match error.class {
-        Class::Denied => Some("check which credentials are in use (AWS_PROFILE, AWS_ACCESS_KEY_ID) and what they may do"),
+        Class::Denied => {
+            Some("check which credentials are in use (AWS_PROFILE, AWS_ACCESS_KEY_ID) and what they may do")
+        }
         Class::Unreachable => Some("check the network, the region and --endpoint-url"),
         Class::Throttled => Some("wait a little and run the same command again"),
         _ => None,

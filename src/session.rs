@@ -48,7 +48,9 @@ pub async fn open(wish: &Wish, stack_region: Option<&str>) -> Result<Arc<Aws>, F
     let region = wish.region.clone().or_else(|| stack_region.map(str::to_owned));
     let config = if wish.local { local(region)? } else { remote(wish, region).await };
     let Some(region) = config.region().map(ToString::to_string) else {
-        return Err(Failure::new("no region is set").help("add `region:` to the stack file, pass --region, or set AWS_REGION"));
+        return Err(
+            Failure::new("no region is set").help("add `region:` to the stack file, pass --region, or set AWS_REGION")
+        );
     };
     let emulated = !wish.local && (wish.endpoint_url.is_some() || config.endpoint_url().is_some());
     let place = place(&config, region).await?;

@@ -46,7 +46,12 @@ pub(super) fn show(headline: &str, plan: &Plan, format: RunFormat, screen: &Scre
     }
     let lines = JsonLines::new(screen);
     for step in plan.active() {
-        lines.line("info", "planned_change", &format!("{}: plan to {:?}", step.id, step.action), json!({"change": documents::step_json(step)}));
+        lines.line(
+            "info",
+            "planned_change",
+            &format!("{}: plan to {:?}", step.id, step.action),
+            json!({"change": documents::step_json(step)}),
+        );
     }
     for blocked in &plan.blocked {
         lines.line("error", "diagnostic", &blocked.message, json!({"severity": "error", "diagnostic": blocked}));
@@ -94,14 +99,20 @@ pub(super) fn finish(summary: &Summary, format: RunFormat, destroy: bool, screen
     Ok(())
 }
 
-fn show_outputs(opened: &Opened, known: &BTreeMap<String, Outputs>, format: RunFormat, screen: &Screen) -> Result<(), Failure> {
+fn show_outputs(
+    opened: &Opened,
+    known: &BTreeMap<String, Outputs>,
+    format: RunFormat,
+    screen: &Screen,
+) -> Result<(), Failure> {
     let outputs = plan::resolve_outputs(&opened.stack, &opened.aws.place, known);
     if format == RunFormat::Json {
         JsonLines::new(screen).line("info", "outputs", "outputs of the stack", json!({"outputs": outputs}));
         return Ok(());
     }
     if !outputs.is_empty() {
-        let lines: String = outputs.iter().map(|(name, value)| format!("  {name} = {}\n", values::short(value))).collect();
+        let lines: String =
+            outputs.iter().map(|(name, value)| format!("  {name} = {}\n", values::short(value))).collect();
         screen.result(&format!("\nOutputs:\n{lines}"))?;
     }
     Ok(())

@@ -17,7 +17,8 @@ pub(super) fn confirm(question: &str, auto_approve: bool, screen: &Screen) -> Re
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::new("nobody can be asked: standard input is not a terminal").help("pass --auto-approve to go ahead without asking"));
+        return Err(Failure::new("nobody can be asked: standard input is not a terminal")
+            .help("pass --auto-approve to go ahead without asking"));
     }
     screen.note(&format!("\n{question}\n  Only \"yes\" is accepted: "));
     let mut answer = String::new();

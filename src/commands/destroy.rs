@@ -38,15 +38,26 @@ pub(super) async fn run(globals: &Globals, args: &DestroyArgs, screen: &mut Scre
 async fn prove(opened: &Opened, format: RunFormat, screen: &Screen) -> Result<u8, Failure> {
     let live = opened.observe().await;
     let ours = |tags: &crate::kind::Tags| crate::aws::marks::stack_of(tags) == Some(&opened.stack.name);
-    let mut left: Vec<String> =
-        live.found.iter().filter(|(_, found)| ours(&found.tags)).map(|(id, found)| format!("{id} [{}]", found.physical)).collect();
+    let mut left: Vec<String> = live
+        .found
+        .iter()
+        .filter(|(_, found)| ours(&found.tags))
+        .map(|(id, found)| format!("{id} [{}]", found.physical))
+        .collect();
     left.extend(live.orphans.iter().map(|orphan| format!("{} [{}]", orphan.id, orphan.found.physical)));
-    left.extend(live.unreadable.iter().map(|unreadable| format!("{}: could not be read: {}", unreadable.what, unreadable.error)));
+    left.extend(
+        live.unreadable
+            .iter()
+            .map(|unreadable| format!("{}: could not be read: {}", unreadable.what, unreadable.error)),
+    );
     if format == RunFormat::Json {
         JsonLines::new(screen).line("info", "destroy_proof", "looked for what is left", json!({"left": left}));
     } else if left.is_empty() {
         let looked = count(opened.stack.resources.len(), "resource");
-        screen.result(&format!("Looked again by name and by tag ({looked}): nothing is left of stack {}.\n", opened.stack.name))?;
+        screen.result(&format!(
+            "Looked again by name and by tag ({looked}): nothing is left of stack {}.\n",
+            opened.stack.name
+        ))?;
     }
     if left.is_empty() {
         return Ok(DONE);

@@ -26,9 +26,15 @@ fn edges<'a>(stack: &'a Stack, graph: &'a Graph) -> impl Iterator<Item = (&'a st
 }
 
 fn dot(stack: &Stack, graph: &Graph) -> String {
-    let mut out = format!("digraph {:?} {{\n  rankdir = RL;\n  node [shape = box, fontname = \"sans-serif\"];\n", stack.name);
+    let mut out =
+        format!("digraph {:?} {{\n  rankdir = RL;\n  node [shape = box, fontname = \"sans-serif\"];\n", stack.name);
     for resource in stack.resources.values() {
-        let _ = writeln!(out, "  {:?} [label = {:?}];", resource.id, format!("{}\n{}", resource.id, resource.kind.type_name()));
+        let _ = writeln!(
+            out,
+            "  {:?} [label = {:?}];",
+            resource.id,
+            format!("{}\n{}", resource.id, resource.kind.type_name())
+        );
     }
     for (id, need) in edges(stack, graph) {
         let _ = writeln!(out, "  {id:?} -> {need:?};");

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::aws::Aws;
-use crate::cli::{Cli, Command, GoalArgs, Globals, StackArgs};
+use crate::cli::{Cli, Command, Globals, GoalArgs, StackArgs};
 use crate::failure::Failure;
 use crate::graph::Graph;
 use crate::kinds::KINDS;
@@ -38,7 +38,8 @@ const VARIABLE_PREFIX: &str = "STACKCTL_VAR_";
 /// Returns why it could not do its work.
 pub async fn run(cli: Cli, screen: &mut Screen) -> Result<u8, Failure> {
     if let Some(dir) = &cli.globals.chdir {
-        std::env::set_current_dir(dir).map_err(|error| Failure::new(format!("could not change to {}: {error}", dir.display())))?;
+        std::env::set_current_dir(dir)
+            .map_err(|error| Failure::new(format!("could not change to {}: {error}", dir.display())))?;
     }
     let globals = &cli.globals;
     match cli.command {
@@ -89,8 +90,11 @@ fn check_account(stack: &Stack, aws: &Aws) -> Result<(), Failure> {
         return Ok(());
     }
     let allowed = stack.accounts.join(", ");
-    Err(Failure::new(format!("the credentials are for account {}, but this stack is only for {allowed}", aws.place.account))
-        .help("use other credentials (AWS_PROFILE or --profile), or change `accounts:` in the stack file"))
+    Err(Failure::new(format!(
+        "the credentials are for account {}, but this stack is only for {allowed}",
+        aws.place.account
+    ))
+    .help("use other credentials (AWS_PROFILE or --profile), or change `accounts:` in the stack file"))
 }
 
 fn graph_of(stack: &Stack) -> Result<Graph, Failure> {
@@ -116,7 +120,10 @@ fn inputs(args: &StackArgs) -> Result<Inputs, Failure> {
         let (name, value) = text.split_once('=')?;
         Some((name.to_owned(), value.to_owned()))
     };
-    let vars = args.vars.iter().map(|text| pair(text).ok_or_else(|| Failure::usage(format!("--var {text}: expected NAME=VALUE"))));
+    let vars = args
+        .vars
+        .iter()
+        .map(|text| pair(text).ok_or_else(|| Failure::usage(format!("--var {text}: expected NAME=VALUE"))));
     let env = environment().filter_map(|(name, value)| Some((name.strip_prefix(VARIABLE_PREFIX)?.to_owned(), value)));
     Ok(Inputs { vars: vars.collect::<Result<_, _>>()?, var_files: args.var_files.clone(), env: env.collect() })
 }
@@ -141,14 +148,16 @@ fn stack_file(named: Option<&Path>) -> Result<PathBuf, Failure> {
         return Ok(usual);
     }
     let entries = std::fs::read_dir("stacks").into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut found: Vec<_> = entries.filter(|path| path.extension().is_some_and(|end| end == "yaml" || end == "yml")).collect();
+    let mut found: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|end| end == "yaml" || end == "yml")).collect();
     found.sort();
     match &found[..] {
         [only] => Ok(only.clone()),
         [] => Err(Failure::new("there is no stack file here").help("name one, or write stack.yaml")),
         several => {
             let names: Vec<_> = several.iter().map(|path| path.display().to_string()).collect();
-            Err(Failure::new("there are several stack files, and none is named").help(format!("name one of {}", names.join(", "))))
+            Err(Failure::new("there are several stack files, and none is named")
+                .help(format!("name one of {}", names.join(", "))))
         }
     }
 }
@@ -158,7 +167,10 @@ fn goal(args: &GoalArgs, destroy: bool, stack: &Stack) -> Result<Goal, Failure> 
     let known = |flag: &str, ids: &[String]| {
         for id in ids {
             if !stack.resources.contains_key(id) {
-                let near = stack.resources.keys().max_by(|one, other| strsim::jaro(one, id).total_cmp(&strsim::jaro(other, id)));
+                let near = stack
+                    .resources
+                    .keys()
+                    .max_by(|one, other| strsim::jaro(one, id).total_cmp(&strsim::jaro(other, id)));
                 let help = near.map(|near| format!("did you mean `{near}`?")).unwrap_or_default();
                 return Err(Failure::usage(format!("{flag} {id}: the stack has no such resource")).help(help));
             }

@@ -18,7 +18,9 @@ pub(super) async fn run(globals: &Globals, args: &OutputArgs, screen: &mut Scree
     let outputs = resolve_outputs(&opened.stack, &opened.aws.place, &known);
     let text = match (&args.name, args.format) {
         (None, RunFormat::Json) => return screen.json(&json!(outputs)).map(|()| DONE).map_err(Failure::from),
-        (None, RunFormat::Text) => outputs.iter().map(|(name, value)| format!("{name} = {}\n", values::short(value))).collect(),
+        (None, RunFormat::Text) => {
+            outputs.iter().map(|(name, value)| format!("{name} = {}\n", values::short(value))).collect()
+        }
         (Some(name), format) => one(outputs.get(name), name, format)?,
     };
     screen.result(&text)?;
@@ -28,7 +30,9 @@ pub(super) async fn run(globals: &Globals, args: &OutputArgs, screen: &mut Scree
 fn one(value: Option<&Value>, name: &str, format: RunFormat) -> Result<String, Failure> {
     match value {
         None => Err(Failure::new(format!("the stack has no output `{name}`"))),
-        Some(value) if is_unknown(value) => Err(Failure::new(format!("output `{name}` has no value yet")).help("apply the stack first")),
+        Some(value) if is_unknown(value) => {
+            Err(Failure::new(format!("output `{name}` has no value yet")).help("apply the stack first"))
+        }
         Some(Value::String(text)) if format == RunFormat::Text => Ok(format!("{text}\n")),
         Some(value) => Ok(format!("{value}\n")),
     }

@@ -40,7 +40,9 @@ fn rows(opened: &Opened, live: &Live) -> Vec<Row> {
         let found = live.found.get(id);
         let status = match found {
             None => "not there".to_owned(),
-            Some(found) if marks::stack_of(&found.tags) != Some(&opened.stack.name) => "exists, not of this stack".to_owned(),
+            Some(found) if marks::stack_of(&found.tags) != Some(&opened.stack.name) => {
+                "exists, not of this stack".to_owned()
+            }
             Some(found) => found.status.clone().unwrap_or_else(|| "exists".to_owned()),
         };
         Row {
@@ -51,7 +53,8 @@ fn rows(opened: &Opened, live: &Live) -> Vec<Row> {
             outputs: json!(found.map(|found| &found.outputs)),
         }
     };
-    let mut rows: Vec<_> = opened.stack.resources.values().map(|resource| row(&resource.id, resource.kind.type_name(), "")).collect();
+    let mut rows: Vec<_> =
+        opened.stack.resources.values().map(|resource| row(&resource.id, resource.kind.type_name(), "")).collect();
     rows.extend(live.orphans.iter().map(|orphan| Row {
         id: orphan.id.clone(),
         kind: orphan.kind.type_name(),
@@ -77,7 +80,11 @@ fn table(rows: &[Row]) -> String {
     let title = |row: &Row| format!("{}.{}", row.kind, row.id);
     let width = rows.iter().map(|row| title(row).chars().count()).max().unwrap_or(0);
     let line = |row: &Row| {
-        let physical = if row.physical.is_empty() || row.physical == row.id { String::new() } else { format!("  [{}]", row.physical) };
+        let physical = if row.physical.is_empty() || row.physical == row.id {
+            String::new()
+        } else {
+            format!("  [{}]", row.physical)
+        };
         format!("{:width$}  {}{physical}\n", title(row), safe(&row.status))
     };
     rows.iter().map(line).collect()

@@ -21,7 +21,8 @@ pub(super) fn run(args: &ValidateArgs, screen: &mut Screen) -> Result<u8, Failur
         graph_of(&loaded.stack)?;
     }
     if args.format == RunFormat::Json {
-        let document = json!({"format_version": FORMAT_VERSION, "valid": loaded.is_ok(), "diagnostics": report.diagnostics()});
+        let document =
+            json!({"format_version": FORMAT_VERSION, "valid": loaded.is_ok(), "diagnostics": report.diagnostics()});
         screen.json(&document)?;
         return Ok(u8::from(loaded.is_err()));
     }

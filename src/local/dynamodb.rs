@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::store::{Store, Table};
 use super::{Call, Fault, Outcome, unknown_operation};
 use control::Desk;
-use engine::{Engine, outcome};
+use engine::{Engine, answer};
 
 /// Mirror of the tables: key is the name, value has `arn`, `tags` and `stream_arn`.
 pub(crate) const TABLES: Table = Table::regional("dynamodb.table");
@@ -44,10 +44,10 @@ impl Tables {
             Desk { engine: &engine, rows, call, name: body["TableName"].as_str().unwrap_or_default(), body: &body };
         if engine::ITEMS.contains(&call.operation.as_str()) {
             desk.check_readable()?;
-            return engine.item(&call.operation, &body).map_or_else(|| Err(unknown_operation(call)), outcome);
+            return engine.item(&call.operation, &body).map(answer).ok_or_else(|| unknown_operation(call));
         }
         desk.finish_deletions(&self.gate)?;
-        let other = || engine.table(&call.operation, &body).map_or_else(|| Err(unknown_operation(call)), outcome);
+        let other = || engine.table(&call.operation, &body).map(answer).ok_or_else(|| unknown_operation(call));
         desk.control(&self.gate).unwrap_or_else(other)
     }
 

@@ -3,14 +3,16 @@
 //! One engine per account and region, opened on its first call. The engine keeps streams, shards and records;
 //! tags and what else other services look at stand in the rows of [`STREAMS`], which are the truth for tags.
 
+mod engine;
+
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ferrokinesis::actions::{Operation, dispatch};
 use ferrokinesis::error::KinesisErrorResponse;
-use ferrokinesis::store::{DurableStateOptions, Store as Engine, StoreOptions};
+use ferrokinesis::store::Store as Engine;
 use ferrokinesis::types::{Stream, StreamMode, StreamStatus};
 use ferrokinesis::validation::{FieldDef, check_types, check_validations};
 use serde_json::{Value, json};
@@ -25,7 +27,7 @@ const IN_TRANSITION: usize = 5;
 const MAXIMUM_TAGS: usize = 50;
 const ON_DEMAND_SHARDS: u64 = 4;
 const RECORD_SIZE: u64 = 1024;
-/// Default quota of streams in ON_DEMAND mode (`facts/aws.md` 1.6).
+/// Default quota of streams in on-demand mode (`facts/aws.md` 1.6).
 const ON_DEMAND_STREAMS: usize = 50;
 
 /// The streams of all accounts and regions.
@@ -78,67 +80,10 @@ impl Streams {
             return Ok((engine.clone(), false));
         }
         let home = self.home.as_ref().map(|home| home.join(&call.account).join(&call.region));
-        let engine = open(home, self.delay, call)?;
+        let engine = engine::open(home, self.delay, call)?;
         engines.insert(place, engine.clone());
         Ok((engine, true))
     }
-}
-
-fn open(home: Option<PathBuf>, delay: u32, call: &Call) -> Result<Engine, Fault> {
-    if let Some(home) = &home {
-        mend_log(home).map_err(|cause| broken(&cause))?;
-    }
-    let delay = u64::from(delay);
-    let durable =
-        home.map(|state_dir| DurableStateOptions { state_dir, snapshot_interval_secs: 1, max_retained_bytes: None });
-    let engine = Engine::new(StoreOptions {
-        create_stream_ms: delay,
-        delete_stream_ms: delay,
-        update_stream_ms: delay,
-        shard_limit: shard_limit(&call.region),
-        durable,
-        aws_account_id: call.account.clone(),
-        aws_region: call.region.clone(),
-        ..StoreOptions::default()
-    });
-    engine.check_ready().map_err(|cause| broken(&cause))?;
-    Ok(engine)
-}
-
-/// Default quotas of open shards (`facts/aws.md` 1.6).
-fn shard_limit(region: &str) -> u32 {
-    if ["us-east-1", "us-west-2", "eu-west-1"].contains(&region) { 20_000 } else { 1_000 }
-}
-
-/// Cuts off the entry that a killed process left half written: the engine would append behind it and then
-/// could not read its log any more. The log is a magic of 8 bytes, then entries led by their length.
-fn mend_log(home: &Path) -> std::io::Result<()> {
-    let path = home.join("wal.log");
-    let bytes = match fs_err::read(&path) {
-        Ok(bytes) => bytes,
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(cause) => return Err(cause),
-    };
-    let whole = whole_entries(&bytes);
-    if whole < bytes.len() {
-        fs_err::OpenOptions::new().write(true).open(&path)?.set_len(whole as u64)?;
-    }
-    Ok(())
-}
-
-fn whole_entries(bytes: &[u8]) -> usize {
-    let mut end = 8;
-    if bytes.len() < end {
-        return 0;
-    }
-    while let Some(head) = bytes.get(end..end + 8) {
-        let length = head.try_into().map(u64::from_le_bytes).ok().and_then(|length| usize::try_from(length).ok());
-        match length.and_then(|length| (end + 8).checked_add(length)) {
-            Some(next) if next <= bytes.len() => end = next,
-            _ => break,
-        }
-    }
-    end
 }
 
 /// Drops rows whose stream was never made because the process died in between.
@@ -149,15 +94,6 @@ fn forget_unmade(tx: &mut Tx<'_>, made: &[String]) -> Result<(), Fault> {
         }
     }
     Ok(())
-}
-
-fn broken(cause: &dyn std::fmt::Display) -> Fault {
-    let hint = "`stackctl local reset` starts afresh";
-    Fault::with_status(
-        500,
-        "InternalFailure",
-        format!("the local cloud's Kinesis state cannot be used: {cause}; {hint}"),
-    )
 }
 
 /// Returns the body with `StreamARN` resolved to `StreamName` for operations that the engine knows by name only.
@@ -223,7 +159,7 @@ impl Desk<'_> {
 
     /// Checks the parameters by the engine's rules for types, lengths and patterns.
     fn checked(&self, body: &Value) -> Result<(Operation, Value), Fault> {
-        let operation: Operation = self.call.operation.parse().map_err(|_| unknown_operation(self.call))?;
+        let operation: Operation = self.call.operation.parse().map_err(|()| unknown_operation(self.call))?;
         let rules = operation.validation_rules();
         let fields: Vec<(&str, &FieldDef)> = rules.iter().map(|(name, rule)| (*name, rule)).collect();
         let data = check_types(body, &fields).map_err(refused)?;

@@ -65,7 +65,7 @@ async fn a_stream_is_made_tagged_written_read_and_deleted() {
     kinesis.add_tags_to_stream().stream_name("jobs").tags("stackctl:stack", "x").send().await.unwrap();
     kinesis.untag_resource().resource_arn(summary.stream_arn()).tag_keys("env").send().await.unwrap();
     let tags = kinesis.list_tags_for_resource().resource_arn(summary.stream_arn()).send().await.unwrap();
-    assert_eq!(tags.tags().iter().map(|tag| tag.key()).collect::<Vec<_>>(), ["stackctl:stack"]);
+    assert_eq!(tags.tags().iter().map(aws_sdk_kinesis::types::Tag::key).collect::<Vec<_>>(), ["stackctl:stack"]);
 
     let iterator = kinesis.get_shard_iterator().stream_name("jobs").shard_id("shardId-000000000000");
     let iterator = iterator.shard_iterator_type(ShardIteratorType::TrimHorizon).send().await.unwrap();
@@ -317,6 +317,27 @@ async fn one_holder_at_a_time_and_the_next_learns_where_it_listens() {
 }
 
 #[tokio::test]
+async fn code_can_be_fetched_by_anyone_who_has_the_link() {
+    let home = tempfile::tempdir().unwrap();
+    let cloud = Cloud::open(home.path(), Settings::default()).unwrap();
+    let call = super::Call::new("CreateFunction", super::Input::Json(serde_json::Value::Null), 0);
+    let rows = super::store::Store::open(&home.path().join("cloud.sqlite")).unwrap();
+    rows.transaction(&call, |tx| tx.put(super::cloud::CODE, "my-function", &"UEs=")).unwrap();
+    let path = format!("/_local/code/{}/{}/my%2Dfunction", call.account, call.region);
+    assert_eq!(send(&cloud, "GET", &path, &[], b"").await, (200, "PK".to_owned()));
+    let (status, _) = send(&cloud, "GET", "/_local/code/000000000000/us-east-1/other", &[], b"").await;
+    assert_eq!(status, 404);
+}
+
+#[tokio::test]
+async fn every_answer_waits_for_the_set_latency() {
+    let (_, config) = memory(Settings { latency: 40, ..Settings::default() });
+    let start = std::time::Instant::now();
+    aws_sdk_kinesis::Client::new(&config).list_streams().send().await.unwrap();
+    assert!(start.elapsed() >= std::time::Duration::from_millis(40));
+}
+
+#[tokio::test]
 async fn reset_forgets_everything() {
     let home = tempfile::tempdir().unwrap();
     {
@@ -394,14 +415,14 @@ async fn odd_parameters_never_break_an_engine() {
         ("Kinesis_20131202.UpdateStreamMode", r#"{"StreamARN":"arn:aws:kinesis:::"}"#),
         ("Kinesis_20131202.GetRecords", r#"{"ShardIterator":"AAAA"}"#),
         ("DynamoDB_20120810.CreateTable", r#"{"TableName":"x"}"#),
-        ("DynamoDB_20120810.UpdateTable", r#"{}"#),
+        ("DynamoDB_20120810.UpdateTable", "{}"),
         ("DynamoDB_20120810.TagResource", r#"{"ResourceArn":"x","Tags":7}"#),
         ("DynamoDB_20120810.PutItem", r#"{"TableName":"none","Item":{"id":{"S":7}}}"#),
         ("ResourceGroupsTaggingAPI_20170126.GetResources", r#"{"ResourcesPerPage":-1}"#),
-        ("KinesisAnalytics_20180523.CreateApplication", r#"{}"#),
-        ("Kinesis_20131202.Nope", r#"{}"#),
-        ("Kinesis_20131202", r#"{}"#),
-        (".", r#"{}"#),
+        ("KinesisAnalytics_20180523.CreateApplication", "{}"),
+        ("Kinesis_20131202.Nope", "{}"),
+        ("Kinesis_20131202", "{}"),
+        (".", "{}"),
     ];
     for (target, body) in requests {
         let (status, text) = send(&cloud, "POST", "/", &[("x-amz-target", target)], body.as_bytes()).await;

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::engine::{Engine, fault, outcome};
+use super::engine::{Engine, fault};
 use super::row::{Row, tags_in};
 use super::{TABLES, invalid, missing, name_of};
 use crate::local::store::Store;
@@ -336,7 +336,7 @@ impl Desk<'_> {
         let removed: Vec<String> = serde_json::from_value(self.body["TagKeys"].clone()).unwrap_or_default();
         row.change_tags(tags_in(&self.body["Tags"])?, &removed)?;
         desk.put(&row)?;
-        outcome(Ok(Value::Null))
+        Ok(Answer::json(Value::Null))
     }
 }
 

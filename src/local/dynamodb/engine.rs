@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::local::{Answer, Call, Fault, Outcome};
+use crate::local::{Answer, Call, Fault};
 
 /// Result of an engine operation.
 pub(super) type Ran = Result<Value, DynoxideError>;
@@ -132,14 +132,14 @@ fn is_about_values(text: &str) -> bool {
 }
 
 /// Turns an engine result into the answer; errors keep what only the engine knows (cancellation reasons, items).
-pub(super) fn outcome(ran: Ran) -> Outcome {
+pub(super) fn answer(ran: Ran) -> Answer {
     let error = match ran {
-        Ok(value) => return Ok(Answer::json(value)),
+        Ok(value) => return Answer::json(value),
         Err(error) => error,
     };
     let fault = fault(&error);
     let body = serde_json::from_str(&error.to_json()).unwrap_or(Value::Null);
-    Ok(Answer::Headed(fault.status, vec![("x-amzn-errortype", fault.code)], body))
+    Answer::Headed(fault.status, vec![("x-amzn-errortype", fault.code)], body)
 }
 
 /// Turns an engine error into a fault.

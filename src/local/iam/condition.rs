@@ -144,9 +144,8 @@ fn met(operator: &Operator, found: Option<&Vec<String>>, wanted: &[String]) -> b
 fn equal(test: Test, wanted: &str, found: &str) -> bool {
     match test {
         Test::Text { like: true, .. } => matches(wanted, found),
-        Test::Text { fold: true, .. } => wanted.eq_ignore_ascii_case(found),
+        Test::Text { fold: true, .. } | Test::Bool => wanted.eq_ignore_ascii_case(found),
         Test::Text { .. } => wanted == found,
-        Test::Bool => wanted.eq_ignore_ascii_case(found),
         Test::Number(order) => compare(order, found.parse::<f64>().ok(), wanted.parse::<f64>().ok()),
         Test::Date(order) => {
             compare(order, found.parse::<jiff::Timestamp>().ok(), wanted.parse::<jiff::Timestamp>().ok())

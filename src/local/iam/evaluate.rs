@@ -59,8 +59,8 @@ pub(super) fn decide(policies: &[Source], action: &str, resource: &str, context:
             if !concerns(statement, action, resource) || !condition::holds(statement, context, &mut missing) {
                 continue;
             }
-            let denied = statement.get("Effect").and_then(Value::as_str) == Some("Deny");
-            if denied { &mut denies } else { &mut allows }.push(place);
+            let forbids = statement.get("Effect").and_then(Value::as_str) == Some("Deny");
+            if forbids { &mut denies } else { &mut allows }.push(place);
         }
     }
     let (decision, matched) = match (denies.is_empty(), allows.is_empty()) {

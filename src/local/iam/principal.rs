@@ -118,9 +118,7 @@ fn assumes(statement: &Map<String, Value>) -> bool {
 fn names_service(statement: &Map<String, Value>, service: &str) -> bool {
     match statement.get("Principal") {
         Some(Value::String(all)) => all == "*",
-        Some(Value::Object(kinds)) => {
-            kinds.get("Service").and_then(strings).unwrap_or_default().iter().any(|name| *name == service)
-        }
+        Some(Value::Object(kinds)) => kinds.get("Service").and_then(strings).unwrap_or_default().contains(&service),
         _ => false,
     }
 }

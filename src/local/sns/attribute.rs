@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::local::{Call, Fault, Tx, iam};
 
 use super::invalid;
-use super::topic::Topic;
+use super::topic::{Topic, is_fifo_name};
 
 const SENDERS: &[&str] = &["HTTP", "Firehose", "Lambda", "Application", "SQS"];
 
@@ -31,7 +31,7 @@ pub(super) fn check_created(tx: &Tx<'_>, call: &Call, topic: &str, name: &str, v
     if name == "FifoTopic" {
         return boolean(name, value);
     }
-    check(tx, call, topic.ends_with(".fifo"), name, value).map_err(|fault| {
+    check(tx, call, is_fifo_name(topic), name, value).map_err(|fault| {
         let reason = fault.message.trim_start_matches("Invalid parameter: ").to_owned();
         invalid(format!("Attributes Reason: {reason}"))
     })
@@ -154,7 +154,8 @@ mod tests {
         let bench = Bench::with_topic();
         bench.with_role("good", "sns.amazonaws.com");
         bench.with_role("bad", "lambda.amazonaws.com");
-        let set = |role: &str| set(&bench, "HTTPFailureFeedbackRoleArn", &format!("arn:aws:iam::000000000000:role/{role}"));
+        let set =
+            |role: &str| set(&bench, "HTTPFailureFeedbackRoleArn", &format!("arn:aws:iam::000000000000:role/{role}"));
         assert!(set("good").is_ok());
         assert!(set("bad").is_err());
         assert!(set("none").is_err());
@@ -165,7 +166,8 @@ mod tests {
         let bench = Bench::with_topic();
         let policy = |principal: &str, action: &str| {
             let principal = serde_json::json!({ "AWS": principal });
-            let statement = serde_json::json!({"Effect": "Allow", "Principal": principal, "Action": action, "Resource": TOPIC});
+            let statement =
+                serde_json::json!({"Effect": "Allow", "Principal": principal, "Action": action, "Resource": TOPIC});
             set(&bench, "Policy", &serde_json::json!({"Version": "2012-10-17", "Statement": [statement]}).to_string())
         };
         assert!(policy("*", "sns:Publish").is_ok());

@@ -3,12 +3,11 @@
 use crate::local::{Call, Fault};
 
 use super::invalid;
-use super::topic::Topic;
+use super::topic::{Topic, is_fifo_name};
 
 /// Checks protocol and endpoint of a subscription to this topic.
 pub(super) fn check(topic: &Topic, protocol: &str, endpoint: &str) -> Result<(), Fault> {
-    let protocols =
-        ["http", "https", "email", "email-json", "sms", "sqs", "application", "lambda", "firehose"];
+    let protocols = ["http", "https", "email", "email-json", "sms", "sqs", "application", "lambda", "firehose"];
     if !protocols.contains(&protocol) {
         return Err(invalid(format!("Amazon SNS does not support this protocol string: {protocol}")));
     }
@@ -32,7 +31,9 @@ pub(super) fn check(topic: &Topic, protocol: &str, endpoint: &str) -> Result<(),
 /// Tells whether a text is a phone number in the form E.164.
 pub(super) fn is_phone(text: &str) -> bool {
     text.strip_prefix('+').is_some_and(|digits| {
-        (7..=15).contains(&digits.len()) && !digits.starts_with('0') && digits.bytes().all(|digit| digit.is_ascii_digit())
+        (7..=15).contains(&digits.len())
+            && !digits.starts_with('0')
+            && digits.bytes().all(|digit| digit.is_ascii_digit())
     })
 }
 
@@ -67,7 +68,7 @@ fn queue(topic: &Topic, endpoint: &str) -> Result<(), Fault> {
     if !is_queue(endpoint) {
         return Err(invalid("SQS endpoint ARN"));
     }
-    if endpoint.ends_with(".fifo") && !topic.is_fifo() {
+    if is_fifo_name(endpoint) && !topic.is_fifo() {
         let text = "Endpoint Reason: FIFO SQS Queues can not be subscribed to standard SNS topics";
         return Err(invalid(format!("Invalid parameter: {text}")));
     }

@@ -18,7 +18,9 @@ pub(super) fn check(tx: &Tx<'_>, protocol: &str, name: &str, value: Option<&str>
     match name {
         "RawMessageDelivery" => raw(protocol, text).map(Some),
         "FilterPolicyScope" if ["MessageAttributes", "MessageBody"].contains(&text) => Ok(kept()),
-        "FilterPolicyScope" => Err(invalid(format!("FilterPolicyScope: Invalid value [{text}]. Please use either MessageBody or MessageAttributes"))),
+        "FilterPolicyScope" => Err(invalid(format!(
+            "FilterPolicyScope: Invalid value [{text}]. Please use either MessageBody or MessageAttributes"
+        ))),
         "FilterPolicy" => policy(text).map(|policy| (!policy.is_empty()).then(|| text.to_owned())),
         "RedrivePolicy" => value.map_or(Ok(None), |text| redrive(text).map(|()| kept())),
         "DeliveryPolicy" if text.is_empty() => Ok(None),
@@ -78,7 +80,9 @@ fn check_rule(key: &str, rule: &Value) -> Result<(), Fault> {
     match rule {
         Value::Object(nested) if !nested.is_empty() => nested.iter().try_for_each(|(key, rule)| check_rule(key, rule)),
         Value::Array(matches) if !matches.is_empty() => matches.iter().try_for_each(|one| check_match(key, one)),
-        Value::Object(_) | Value::Array(_) => Err(invalid(format!("FilterPolicy: Empty arrays are not allowed at \"{key}\""))),
+        Value::Object(_) | Value::Array(_) => {
+            Err(invalid(format!("FilterPolicy: Empty arrays are not allowed at \"{key}\"")))
+        }
         _ => Err(invalid(format!("FilterPolicy: \"{key}\" must be an object or an array"))),
     }
 }
@@ -86,8 +90,12 @@ fn check_rule(key: &str, rule: &Value) -> Result<(), Fault> {
 fn check_match(key: &str, one: &Value) -> Result<(), Fault> {
     let known = ["prefix", "suffix", "anything-but", "numeric", "exists", "equals-ignore-case", "wildcard", "cidr"];
     match one {
-        Value::Array(_) => Err(invalid(format!("FilterPolicy: Match value must be String, number, true, false, or null at \"{key}\""))),
-        Value::Object(rule) if rule.len() != 1 => Err(invalid("FilterPolicy: Only one key allowed in match expression")),
+        Value::Array(_) => {
+            Err(invalid(format!("FilterPolicy: Match value must be String, number, true, false, or null at \"{key}\"")))
+        }
+        Value::Object(rule) if rule.len() != 1 => {
+            Err(invalid("FilterPolicy: Only one key allowed in match expression"))
+        }
         Value::Object(rule) => match rule.keys().find(|name| !known.contains(&name.as_str())) {
             Some(name) => Err(invalid(format!("FilterPolicy: Unrecognized match type {name}"))),
             None => Ok(()),
@@ -168,13 +176,15 @@ fn same(wanted: &Value, found: &Value) -> bool {
 fn in_range(wanted: &Value, number: f64) -> bool {
     let bounds = wanted.as_array().map_or(&[][..], Vec::as_slice);
     !bounds.is_empty()
-        && bounds.chunks(2).all(|bound| match (bound.first().and_then(Value::as_str), bound.get(1).and_then(Value::as_f64)) {
-            (Some("="), Some(limit)) => number.total_cmp(&limit).is_eq(),
-            (Some("<"), Some(limit)) => number < limit,
-            (Some("<="), Some(limit)) => number <= limit,
-            (Some(">"), Some(limit)) => number > limit,
-            (Some(">="), Some(limit)) => number >= limit,
-            _ => false,
+        && bounds.chunks(2).all(|bound| {
+            match (bound.first().and_then(Value::as_str), bound.get(1).and_then(Value::as_f64)) {
+                (Some("="), Some(limit)) => number.total_cmp(&limit).is_eq(),
+                (Some("<"), Some(limit)) => number < limit,
+                (Some("<="), Some(limit)) => number <= limit,
+                (Some(">"), Some(limit)) => number > limit,
+                (Some(">="), Some(limit)) => number >= limit,
+                _ => false,
+            }
         })
 }
 

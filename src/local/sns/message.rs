@@ -56,7 +56,8 @@ pub(super) fn keep(tx: &mut Tx<'_>, call: &Call, sent: &Sent) -> Result<(), Faul
 
 fn publish(tx: &mut Tx<'_>, call: &Call) -> Result<Xml, Fault> {
     let fields = call.params();
-    let targets: Vec<_> = ["TopicArn", "TargetArn", "PhoneNumber"].into_iter().filter(|name| fields.get(name).is_some()).collect();
+    let targets: Vec<_> =
+        ["TopicArn", "TargetArn", "PhoneNumber"].into_iter().filter(|name| fields.get(name).is_some()).collect();
     let [target] = targets.as_slice() else {
         return Err(invalid("TopicArn or TargetArn or PhoneNumber Reason: exactly one of them is required"));
     };
@@ -152,11 +153,16 @@ fn attributes(fields: &Params) -> Result<Map<String, Value>, Fault> {
         let text = entry.get("Value.StringValue").or_else(|| entry.get("Value.BinaryValue"));
         let wrong = || {
             let code = "ParameterValueInvalid";
-            Fault::new(code, format!("The message attribute '{name}' must contain a value that fits its type '{kind}'."))
+            Fault::new(
+                code,
+                format!("The message attribute '{name}' must contain a value that fits its type '{kind}'."),
+            )
         };
         let text = text.filter(|text| !text.is_empty()).ok_or_else(wrong)?;
         let value = match kind.split('.').collect::<Vec<_>>().as_slice() {
-            ["Number", ..] => serde_json::from_str::<serde_json::Number>(text).map(Value::Number).map_err(|_| wrong())?,
+            ["Number", ..] => {
+                serde_json::from_str::<serde_json::Number>(text).map(Value::Number).map_err(|_| wrong())?
+            }
             ["String", "Array"] => serde_json::from_str(text).map_err(|_| wrong())?,
             ["String" | "Binary", ..] => Value::String(text.to_owned()),
             _ => return Err(wrong()),
@@ -222,17 +228,23 @@ mod tests {
     #[test]
     fn filters_keep_messages_back() {
         let bench = Bench::with_topic();
-        let filter = [("Attributes.entry.1.key", "FilterPolicy"), ("Attributes.entry.1.value", r#"{"cost":[{"numeric":["<",10]}]}"#)];
+        let filter = [
+            ("Attributes.entry.1.key", "FilterPolicy"),
+            ("Attributes.entry.1.value", r#"{"cost":[{"numeric":["<",10]}]}"#),
+        ];
         let sms = [("TopicArn", TOPIC), ("Protocol", "sms"), ("Endpoint", "+12025550123")];
         bench.ok("Subscribe", &[&sms[..], &filter].concat());
         let publish = |cost: &str| {
-            bench.ok("Publish", &[
-                ("TopicArn", TOPIC),
-                ("Message", "m"),
-                ("MessageAttributes.entry.1.Name", "cost"),
-                ("MessageAttributes.entry.1.Value.DataType", "Number"),
-                ("MessageAttributes.entry.1.Value.StringValue", cost),
-            ])
+            bench.ok(
+                "Publish",
+                &[
+                    ("TopicArn", TOPIC),
+                    ("Message", "m"),
+                    ("MessageAttributes.entry.1.Name", "cost"),
+                    ("MessageAttributes.entry.1.Value.DataType", "Number"),
+                    ("MessageAttributes.entry.1.Value.StringValue", cost),
+                ],
+            )
         };
         publish("11");
         assert!(outbox(&bench).is_empty());
@@ -258,8 +270,10 @@ mod tests {
         assert_eq!(code(&[("Message", "m"), ("Subject", &"s".repeat(101))]), "InvalidParameter");
         assert_eq!(code(&[("Message", "{}"), ("MessageStructure", "json")]), "InvalidParameter");
         assert_eq!(code(&[("Message", "m"), ("PhoneNumber", "+12025550123")]), "InvalidParameter");
-        let attribute = [("MessageAttributes.entry.1.Name", "n"), ("MessageAttributes.entry.1.Value.DataType", "Number")];
-        let wrong = [&[("Message", "m")], &attribute[..], &[("MessageAttributes.entry.1.Value.StringValue", "x")]].concat();
+        let attribute =
+            [("MessageAttributes.entry.1.Name", "n"), ("MessageAttributes.entry.1.Value.DataType", "Number")];
+        let wrong =
+            [&[("Message", "m")], &attribute[..], &[("MessageAttributes.entry.1.Value.StringValue", "x")]].concat();
         assert_eq!(code(&wrong), "ParameterValueInvalid");
         assert_eq!(bench.code("Publish", &[("TopicArn", &format!("{TOPIC}x")), ("Message", "m")]), "NotFound");
         assert!(outbox(&bench).is_empty());
@@ -268,7 +282,10 @@ mod tests {
     #[test]
     fn ordered_topics_want_a_group_and_an_id() {
         let bench = Bench::new();
-        bench.ok("CreateTopic", &[("Name", "t.fifo"), ("Attributes.entry.1.key", "FifoTopic"), ("Attributes.entry.1.value", "true")]);
+        bench.ok(
+            "CreateTopic",
+            &[("Name", "t.fifo"), ("Attributes.entry.1.key", "FifoTopic"), ("Attributes.entry.1.value", "true")],
+        );
         let arn = format!("{TOPIC}.fifo");
         let start = [("TopicArn", arn.as_str()), ("Message", "m")];
         assert_eq!(bench.code("Publish", &start), "InvalidParameter");
@@ -289,7 +306,10 @@ mod tests {
             ("PublishBatchRequestEntries.member.2.Message", ""),
         ];
         let answer = bench.ok("PublishBatch", &fields);
-        assert!(answer.contains("<Successful><member><Id>a</Id>") && answer.contains("<Failed><member><Id>b</Id>"), "{answer}");
+        assert!(
+            answer.contains("<Successful><member><Id>a</Id>") && answer.contains("<Failed><member><Id>b</Id>"),
+            "{answer}"
+        );
         assert_eq!(bench.code("PublishBatch", &fields[..1]), "EmptyBatchRequest");
     }
 }

@@ -15,8 +15,8 @@ const MOST_SPENDING: u32 = 1;
 pub(super) const OPERATIONS: &[(&str, Operation)] = &[
     ("SetSMSAttributes", set),
     ("GetSMSAttributes", get),
-    ("GetSMSSandboxAccountStatus", sandbox),
-    ("CheckIfPhoneNumberIsOptedOut", opted_out),
+    ("GetSMSSandboxAccountStatus", |_, _| Ok(Xml::new().text("IsInSandbox", false))),
+    ("CheckIfPhoneNumberIsOptedOut", |_, _| Ok(Xml::new().text("isOptedOut", false))),
 ];
 
 fn set(tx: &mut Tx<'_>, call: &Call) -> Result<Xml, Fault> {
@@ -72,14 +72,6 @@ fn get(tx: &mut Tx<'_>, call: &Call) -> Result<Xml, Fault> {
     let mut kept = read(tx)?;
     kept.retain(|name, _| wanted.is_empty() || wanted.contains(name));
     Ok(map("attributes", &kept))
-}
-
-fn sandbox(_: &mut Tx<'_>, _: &Call) -> Result<Xml, Fault> {
-    Ok(Xml::new().text("IsInSandbox", false))
-}
-
-fn opted_out(_: &mut Tx<'_>, _: &Call) -> Result<Xml, Fault> {
-    Ok(Xml::new().text("isOptedOut", false))
 }
 
 #[cfg(test)]

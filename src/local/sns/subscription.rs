@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -133,7 +135,7 @@ fn create(
     let (protocol, place) = (required(call, "Protocol")?, required(call, "Endpoint")?);
     let arn = format!("{}:{}", topic.arn, uuid::Uuid::new_v4());
     let pending = endpoint::must_confirm(call, protocol, place);
-    let token = pending.then(|| Sha256::digest(&arn).iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    let token = pending.then(|| URL_SAFE_NO_PAD.encode(Sha256::digest(&arn)));
     if let Some(token) = &token {
         let text = format!("Confirm the subscription to the topic {} with the token {token}", topic.arn);
         let subject = "AWS Notification - Subscription Confirmation";
@@ -332,7 +334,10 @@ mod tests {
         let bench = Bench::with_topic();
         let real = arn(&bench.ok("Subscribe", &QUEUE));
         let set = |name: &str, text: &str| {
-            bench.run("SetSubscriptionAttributes", &[("SubscriptionArn", &real), ("AttributeName", name), ("AttributeValue", text)])
+            bench.run(
+                "SetSubscriptionAttributes",
+                &[("SubscriptionArn", &real), ("AttributeName", name), ("AttributeValue", text)],
+            )
         };
         let scope = || value(&attributes(&bench, &real), "FilterPolicyScope");
         set("FilterPolicyScope", "MessageBody").unwrap();

@@ -31,7 +31,9 @@ fn check(key: &str, value: &str) -> Result<(), Fault> {
     let allowed = |letter: char| letter.is_alphanumeric() || letter == ' ' || "_.:/=+-@".contains(letter);
     let (length, size) = (key.chars().count(), value.chars().count());
     if !(1..=128).contains(&length) || size > 256 || !key.chars().chain(value.chars()).all(allowed) {
-        return Err(invalid(format!("Tags Reason: the tag '{key}' is too long or has characters that are not allowed")));
+        return Err(invalid(format!(
+            "Tags Reason: the tag '{key}' is too long or has characters that are not allowed"
+        )));
     }
     if key.to_ascii_lowercase().starts_with("aws:") {
         return Err(invalid("Tags Reason: system tags that start with 'aws:' cannot be changed"));
@@ -95,7 +97,8 @@ mod tests {
     #[test]
     fn wrong_tags_and_topics_are_refused() {
         let bench = Bench::with_topic();
-        let code = |key: &str| bench.code("TagResource", &[ARN, ("Tags.member.1.Key", key), ("Tags.member.1.Value", "")]);
+        let code =
+            |key: &str| bench.code("TagResource", &[ARN, ("Tags.member.1.Key", key), ("Tags.member.1.Value", "")]);
         assert_eq!(code("aws:a"), "InvalidParameter");
         assert_eq!(code("a*"), "InvalidParameter");
         assert_eq!(code(&"a".repeat(129)), "InvalidParameter");

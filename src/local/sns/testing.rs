@@ -2,7 +2,7 @@
 
 use crate::local::iam::Iam;
 use crate::local::store::Store;
-use crate::local::{Answer, Call, DEFAULT_ACCOUNT, Fault, Input, Params, Service, Tx};
+use crate::local::{Answer, Call, Fault, Input, Params, Service, Tx};
 
 use super::Sns;
 
@@ -25,20 +25,14 @@ impl Bench {
 
     pub(super) fn call(operation: &str, fields: &[(&str, &str)]) -> Call {
         let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Call {
-            operation: operation.to_owned(),
-            account: DEFAULT_ACCOUNT.to_owned(),
-            region: "us-east-1".to_owned(),
-            input: Input::Query(Params(fields.collect())),
-            now: 1_780_000_000_000,
-        }
+        Call::new(operation, Input::Query(Params(fields.collect())), 1_780_000_000_000)
     }
 
     fn send(&self, service: &dyn Service, operation: &str, fields: &[(&str, &str)]) -> Result<String, Fault> {
         let call = Self::call(operation, fields);
         match self.0.transaction(&call, |tx| service.handle(tx, &call))? {
             Answer::Xml(xml) => Ok(xml.into_text()),
-            Answer::Json(_, body) => panic!("JSON: {body}"),
+            other => panic!("not XML: {other:?}"),
         }
     }
 

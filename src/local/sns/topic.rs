@@ -11,7 +11,7 @@ use crate::local::{Call, Fault, Tx, Xml};
 use super::{Operation, attribute, entries, invalid, map, not_found, page, required, subscription, tags};
 
 /// Topics by ARN.
-pub(super) const TOPICS: Table = Table::regional("sns.topic");
+pub(crate) const TOPICS: Table = Table::regional("sns.topic");
 
 const MOST_STANDARD: usize = 100_000;
 const MOST_FIFO: usize = 1000;
@@ -43,6 +43,11 @@ impl Topic {
     pub(super) fn is_fifo(&self) -> bool {
         self.attributes.get("FifoTopic").is_some_and(|value| value == "true")
     }
+}
+
+/// Tells whether the name or ARN of a topic or queue is that of one that keeps the order of messages.
+pub(super) fn is_fifo_name(name: &str) -> bool {
+    name.strip_suffix(".fifo").is_some()
 }
 
 /// Checks that an ARN is one of a topic that this caller may own.
@@ -125,8 +130,8 @@ fn same(topic: &Topic, wanted: &BTreeMap<String, String>, tags: &BTreeMap<String
 
 fn check_quota(tx: &Tx<'_>, name: &str) -> Result<(), Fault> {
     let all: Vec<(String, serde::de::IgnoredAny)> = tx.list(TOPICS)?;
-    let fifo = all.iter().filter(|(arn, _)| arn.ends_with(".fifo")).count();
-    let full = if name.ends_with(".fifo") { fifo >= MOST_FIFO } else { all.len() - fifo >= MOST_STANDARD };
+    let fifo = all.iter().filter(|(arn, _)| is_fifo_name(arn)).count();
+    let full = if is_fifo_name(name) { fifo >= MOST_FIFO } else { all.len() - fifo >= MOST_STANDARD };
     if full {
         return Err(Fault::with_status(403, "TopicLimitExceeded", "Topic limit exceeded for this account and region"));
     }
@@ -242,14 +247,20 @@ mod tests {
         assert_eq!(fault.message, "Invalid parameter: Tags Reason: Topic already exists with different tags");
         let other = [create[0], create[3], ("Attributes.entry.1.value", "Trains")];
         let fault = bench.refused("CreateTopic", &other);
-        assert_eq!(fault.message, "Invalid parameter: Attributes Reason: Topic already exists with different attributes");
+        assert_eq!(
+            fault.message,
+            "Invalid parameter: Attributes Reason: Topic already exists with different attributes"
+        );
     }
 
     #[test]
     fn names_follow_the_rules_of_their_kind() {
         let bench = Bench::new();
         let fifo = |name: &str| {
-            bench.run("CreateTopic", &[("Name", name), ("Attributes.entry.1.key", "FifoTopic"), ("Attributes.entry.1.value", "true")])
+            bench.run(
+                "CreateTopic",
+                &[("Name", name), ("Attributes.entry.1.key", "FifoTopic"), ("Attributes.entry.1.value", "true")],
+            )
         };
         assert!(fifo("t.fifo").is_ok());
         assert_eq!(fifo("t").unwrap_err().code, "InvalidParameter");
@@ -265,7 +276,10 @@ mod tests {
         assert_eq!(value(&all, "DisplayName").as_deref(), Some(""));
         assert!(value(&all, "Policy").unwrap().contains("__default_policy_ID"));
         assert_eq!(value(&all, "SignatureVersion"), None);
-        bench.ok("SetTopicAttributes", &[("TopicArn", TOPIC), ("AttributeName", "DisplayName"), ("AttributeValue", "Z")]);
+        bench.ok(
+            "SetTopicAttributes",
+            &[("TopicArn", TOPIC), ("AttributeName", "DisplayName"), ("AttributeValue", "Z")],
+        );
         assert_eq!(value(&attributes(&bench), "DisplayName").as_deref(), Some("Z"));
     }
 
