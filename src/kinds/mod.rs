@@ -1,12 +1,18 @@
 //! The registry: every type of AWS resource that a stack file can name, one file each.
 
+pub mod fields;
+mod iam;
+pub mod iam_instance_profile;
+pub mod iam_policy;
+pub mod iam_role;
 pub mod kinesis_stream;
 pub mod policy;
 
 use crate::kind::{AnyKind, Erased};
 
 /// All kinds, in the order of `design.md` §3.
-pub static KINDS: &[&dyn AnyKind] = &[&Erased::<kinesis_stream::KinesisStream>::new()];
+pub static KINDS: &[&dyn AnyKind] =
+    &[&Erased::<kinesis_stream::KinesisStream>::new(), &Erased::<iam_role::IamRole>::new()];
 
 /// Returns the kind of a `type:`.
 #[must_use]
