@@ -1,5 +1,6 @@
 //! The registry: every type of AWS resource that a stack file can name, one file each.
 
+pub mod cloudwatch_log_group;
 pub mod fields;
 mod iam;
 pub mod iam_instance_profile;
@@ -7,6 +8,7 @@ pub mod iam_policy;
 pub mod iam_role;
 pub mod kinesis_stream;
 pub mod policy;
+pub mod ssm_parameter;
 
 use crate::kind::{AnyKind, Erased};
 
