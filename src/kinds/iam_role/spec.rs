@@ -97,10 +97,6 @@ impl Spec {
             let help = "write an ARN such as arn:aws:iam::aws:policy/ReadOnlyAccess, or ${id.arn} of an iam_policy";
             faults.push(Fault::new(path, format!("{arn} is not the ARN of a policy")).help(help));
         }
-        for (index, _) in self.grants.iter().enumerate().filter(|(_, grant)| grant.len() != 1) {
-            let fault = Fault::new(format!("grants.{index}"), "a grant is one verb with one resource");
-            faults.push(fault.help("write - read: ID, one per line"));
-        }
         faults
     }
 
@@ -166,7 +162,6 @@ mod tests {
         let broken = spec(json!({
             "max_session_duration": 60, "permissions_boundary": "x", "managed_policy_arns": ["${p.arn}", "ReadOnlyAccess"],
             "inline_policies": {"a b": "${file(\"x\")}", "c": {"Version": "2012-10-17"}},
-            "grants": [{"read": "a", "write": "b"}, {"read": "a"}],
         }));
         let paths: Vec<String> = broken.faults().into_iter().map(|fault| fault.path).collect();
         let wanted = [
@@ -175,7 +170,6 @@ mod tests {
             "max_session_duration",
             "permissions_boundary",
             "managed_policy_arns",
-            "grants.0",
         ];
         assert_eq!(paths, wanted);
     }
