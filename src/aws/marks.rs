@@ -5,6 +5,7 @@
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::error::{Class, KindError};
 use crate::kind::{Key, Tags};
 
 /// Tag with the name of the stack.
@@ -36,6 +37,16 @@ pub fn stack_of(tags: &Tags) -> Option<&str> {
 #[must_use]
 pub fn resource_of(tags: &Tags) -> Option<&str> {
     tags.get(RESOURCE).map(String::as_str)
+}
+
+/// Decides about an object that a create call found there already: one with our own marks is the work of a call whose
+/// answer was lost, and success; anybody else's is not ours.
+///
+/// # Errors
+/// Returns the call's error as [`Class::Exists`] when the object is somebody else's.
+pub fn settle(present: &Tags, wanted: &Tags, error: KindError) -> Result<(), KindError> {
+    let same = |key: &str| present.get(key) == wanted.get(key);
+    if same(STACK) && same(RESOURCE) { Ok(()) } else { Err(KindError { class: Class::Exists, ..error }) }
 }
 
 /// Returns the hash of a spec: 128 bits in hexadecimal, the same for the same values whatever the order of keys.
@@ -80,6 +91,17 @@ mod tests {
     fn hash_ignores_order_and_nulls() {
         assert_eq!(spec_hash(&json!({"a": 1, "b": {"c": 2}})), spec_hash(&json!({"b": {"c": 2, "d": null}, "a": 1})));
         assert_ne!(spec_hash(&json!({"a": [1, 2]})), spec_hash(&json!({"a": [2, 1]})));
+    }
+
+    #[test]
+    fn only_our_own_object_is_settled() {
+        let tags =
+            |stack: &str, id: &str| Tags::from([(STACK.into(), stack.to_owned()), (RESOURCE.into(), id.to_owned())]);
+        let error = || KindError::invalid("exists");
+        assert!(settle(&tags("a", "r"), &tags("a", "r"), error()).is_ok());
+        for other in [tags("b", "r"), tags("a", "s"), Tags::new()] {
+            assert_eq!(settle(&other, &tags("a", "r"), error()).unwrap_err().class, Class::Exists);
+        }
     }
 
     #[test]
