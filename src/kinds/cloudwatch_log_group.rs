@@ -128,7 +128,9 @@ impl Kind for CloudwatchLogGroup {
             if error.class != Class::Exists {
                 return Err(error);
             }
-            settle_existing(cx, tags, error).await?;
+            // A group that Lambda made first is not ours (`facts/aws.md` 13.7).
+            let present = found(tags_of(cx, &arn(cx)).await)?.unwrap_or_default();
+            marks::settle(&present, tags, error)?;
         }
         let wait = Wait::new(format!("log group {} to be visible", cx.key.name), BUSY_LIMIT);
         let look = || async { Ok(describe(cx).await?.map_or(Look::Pending("not found".to_owned()), Look::Done)) };
@@ -255,14 +257,6 @@ async fn create_call(cx: &Cx, want: &Spec, tags: &Tags) -> Result<()> {
             .set_tags(Some(tags.clone().into_iter().collect()))
     };
     patient(cx, || async { request().send().await.map_err(failed("CreateLogGroup")).map(|_| ()) }).await
-}
-
-/// After "already exists": a lost answer of our own call is success; a group that Lambda made first, or anybody else,
-/// is not ours (`facts/aws.md` 13.7).
-async fn settle_existing(cx: &Cx, tags: &Tags, error: KindError) -> Result<()> {
-    let present = found(tags_of(cx, &arn(cx)).await)?.unwrap_or_default();
-    let same = |key: &str| present.get(key) == tags.get(key);
-    if same(marks::STACK) && same(marks::RESOURCE) { Ok(()) } else { Err(KindError { class: Class::Exists, ..error }) }
 }
 
 async fn set_retention(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {

@@ -5,9 +5,8 @@ use std::time::Duration;
 use aws_sdk_iam::types::Tag;
 
 use crate::aws::Cx;
-use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Look, Wait};
-use crate::kind::{Class, KindError, Result, Tags};
+use crate::kind::{KindError, Result, Tags};
 
 /// How many reads of single entities run at once: IAM's limits are unpublished, 10 a second is what tools assume
 /// (`facts/aws.md` 4.6).
@@ -27,12 +26,6 @@ pub(super) fn tag_list(tags: &Tags) -> Result<Vec<Tag>> {
 /// Turns the SDK's tags into ours.
 pub(super) fn tags_of(tags: Option<Vec<Tag>>) -> Tags {
     tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect()
-}
-
-/// After "already exists": a lost answer of our own call is success, anybody else's entity is not ours.
-pub(super) fn settle(present: &Tags, wanted: &Tags, error: KindError) -> Result<()> {
-    let same = |key: &str| present.get(key) == wanted.get(key);
-    if same(marks::STACK) && same(marks::RESOURCE) { Ok(()) } else { Err(KindError { class: Class::Exists, ..error }) }
 }
 
 /// Tells whether IAM is busy with the same entity.
@@ -98,21 +91,4 @@ where
             }
         })
         .await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_our_own_entity_is_settled() {
-        let tags = |stack: &str, id: &str| {
-            Tags::from([(marks::STACK.to_owned(), stack.to_owned()), (marks::RESOURCE.to_owned(), id.to_owned())])
-        };
-        let error = || KindError::invalid("exists");
-        assert!(settle(&tags("a", "r"), &tags("a", "r"), error()).is_ok());
-        for other in [tags("b", "r"), tags("a", "s"), Tags::new()] {
-            assert_eq!(settle(&other, &tags("a", "r"), error()).unwrap_err().class, Class::Exists);
-        }
-    }
 }

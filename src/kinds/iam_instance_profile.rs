@@ -73,7 +73,7 @@ impl Kind for IamInstanceProfile {
                 return Err(error);
             }
             let present = found(get(cx, &cx.key.name).await)?;
-            iam::settle(&iam::tags_of(present.and_then(|profile| profile.tags)), tags, error)?;
+            marks::settle(&iam::tags_of(present.and_then(|profile| profile.tags)), tags, error)?;
         }
         wait_visible(cx).await?;
         let fresh = get(cx, cx.key.handle()).await?;

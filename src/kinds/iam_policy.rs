@@ -101,7 +101,7 @@ impl Kind for IamPolicy {
                 return Err(error);
             }
             let present = find(cx).await?.and_then(|policy| policy.tags);
-            iam::settle(&iam::tags_of(present), tags, error)?;
+            marks::settle(&iam::tags_of(present), tags, error)?;
         }
         let what = format!("policy {}", cx.key.name);
         iam::wait_visible(cx, &what, || async { Ok(find(cx).await?.and_then(|policy| policy.arn)) }).await?;

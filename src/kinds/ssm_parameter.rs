@@ -184,7 +184,8 @@ impl Kind for SsmParameter {
             if error.class != Class::Exists {
                 return Err(error);
             }
-            settle_existing(cx, tags, error).await?;
+            let present = found(tags_of(cx, &cx.key.name).await)?.unwrap_or_default();
+            marks::settle(&present, tags, error)?;
         }
         let wait = Wait::new(format!("parameter {} to be visible", cx.key.name), LIMIT);
         let look = || async { Ok(describe(cx).await?.map_or(Look::Pending("not listed".to_owned()), Look::Done)) };
@@ -379,13 +380,6 @@ where
 {
     let wait = Wait::new("another write to the parameter to end", LIMIT);
     wait.retry(cx, |error| error.code == "TooManyUpdates", call).await
-}
-
-/// After "already exists": a lost answer of our own call is success, anybody else's parameter is not ours.
-async fn settle_existing(cx: &Cx, tags: &Tags, error: KindError) -> Result<()> {
-    let present = found(tags_of(cx, &cx.key.name).await)?.unwrap_or_default();
-    let same = |key: &str| present.get(key) == tags.get(key);
-    if same(marks::STACK) && same(marks::RESOURCE) { Ok(()) } else { Err(KindError { class: Class::Exists, ..error }) }
 }
 
 #[cfg(test)]

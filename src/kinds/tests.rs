@@ -163,6 +163,20 @@ async fn a_role_lives() {
 }
 
 #[tokio::test]
+async fn a_trusted_principal_that_comes_later_is_waited_for() {
+    let account = Account::new();
+    let (trusted, trusting) = (account.subject("iam_role", "Trusted"), account.subject("iam_role", "Trusting"));
+    let arn = format!("arn:aws:iam::{ACCOUNT}:role/stackctl/shop/Trusted");
+    let spec = json!({"assume_role_policy": {"Version": "2012-10-17", "Statement": {
+        "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": arn}}}});
+    let late = async {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        trusted.create(&json!({"service": "lambda.amazonaws.com"})).await
+    };
+    tokio::join!(trusting.create(&spec), late);
+}
+
+#[tokio::test]
 async fn a_policy_lives() {
     let account = Account::new();
     let version = |action: &str| json!({"policy_document": allow(action), "description": "Reads"});

@@ -81,7 +81,7 @@ impl Kind for IamRole {
                 return Err(error);
             }
             let present = found(call::get(cx).await)?;
-            iam::settle(&iam::tags_of(present.and_then(|role| role.tags)), tags, error)?;
+            marks::settle(&iam::tags_of(present.and_then(|role| role.tags)), tags, error)?;
         }
         let what = format!("role {}", cx.key.name);
         iam::wait_visible(cx, &what, || async { Ok(found(call::get(cx).await)?.map(|role| role.arn)) }).await?;

@@ -84,6 +84,10 @@ impl Spec {
     /// Returns what is wrong with the fields.
     pub(super) fn faults(&self) -> Vec<Fault> {
         let mut faults = self.policy_faults();
+        for service in self.service.iter().filter(|service| is_wrong(service, |name| name.contains(".amazonaws.com"))) {
+            let help = "write the service's principal, such as lambda.amazonaws.com";
+            faults.push(Fault::new("service", format!("{service} is not an AWS service")).help(help));
+        }
         if !(3600..=43_200).contains(&self.max_session_duration) {
             let message = format!("{} is not between 3600 and 43200 seconds", self.max_session_duration);
             faults.push(Fault::new("max_session_duration", message));
@@ -155,6 +159,14 @@ mod tests {
         assert!(Spec::default().fill_trust().unwrap_err().message.contains("nobody"));
         let mut both = spec(json!({"service": "a.amazonaws.com", "assume_role_policy": {"Statement": []}}));
         assert_eq!(both.fill_trust().unwrap_err().path, "service");
+    }
+
+    #[test]
+    fn a_service_is_named_in_full() {
+        let faults = |name: &str| spec(json!({"service": name})).faults();
+        assert_eq!(faults("lambda")[0].path, "service");
+        assert_eq!(faults("ec2.amazonaws.com.cn"), []);
+        assert_eq!(faults("${var.service}"), []);
     }
 
     #[test]
