@@ -1,11 +1,15 @@
 //! The registry: every type of AWS resource that a stack file can name, one file each.
 
+pub mod kinesis_analytics_application;
 pub mod kinesis_stream;
 
 use crate::kind::{AnyKind, Erased};
 
 /// All kinds, in the order of `design.md` §3.
-pub static KINDS: &[&dyn AnyKind] = &[&Erased::<kinesis_stream::KinesisStream>::new()];
+pub static KINDS: &[&dyn AnyKind] = &[
+    &Erased::<kinesis_stream::KinesisStream>::new(),
+    &Erased::<kinesis_analytics_application::KinesisAnalyticsApplication>::new(),
+];
 
 /// Returns the kind of a `type:`.
 #[must_use]
