@@ -228,19 +228,32 @@ pub trait Kind: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Returns paths whose change forces replacement although their fields can change otherwise, such as a part that can
-    /// be added but never taken away. A change at or below one of them counts as immutable.
+    /// Returns the outputs that can be told before the object exists: an object whose unknown values are absent.
+    #[must_use]
+    fn predict(place: &Place, key: &Key, want: &Self::Spec) -> Outputs {
+        let _ = (place, key, want);
+        Outputs::new()
+    }
+
+    /// Returns fields whose difference forces replacement for reasons that a mark on the field cannot tell.
     #[must_use]
     fn replaces(want: &Self::Spec, found: &Self::Spec) -> Vec<String> {
         let _ = (want, found);
         Vec::new()
     }
 
-    /// Returns the outputs that can be told before the object exists: an object whose unknown values are absent.
+    /// Tells whether a replacement can be made only after the old object is gone.
     #[must_use]
-    fn predict(place: &Place, key: &Key, want: &Self::Spec) -> Outputs {
-        let _ = (place, key, want);
-        Outputs::new()
+    fn collides(want: &Self::Spec, found: &Self::Spec) -> bool {
+        let _ = (want, found);
+        matches!(Self::NAMING, Naming::Name { .. })
+    }
+
+    /// Returns the outputs that an update with these changes makes anew, so that they are unknown until it is done.
+    #[must_use]
+    fn renews(changes: &Changes<'_>) -> &'static [&'static str] {
+        let _ = changes;
+        &[]
     }
 
     /// Returns the physical identifier behind an ARN of the tagging API.
@@ -327,10 +340,14 @@ pub trait AnyKind: Send + Sync {
     /// # Errors
     /// Returns everything that is wrong.
     fn prepare(&self, spec: &Value, files: &Files) -> std::result::Result<Value, Vec<Fault>>;
-    /// See [`Kind::replaces`].
-    fn replaces(&self, want: &Value, found: &Value) -> Vec<String>;
     /// See [`Kind::predict`].
     fn predict(&self, place: &Place, key: &Key, want: &Value) -> Outputs;
+    /// See [`Kind::replaces`].
+    fn replaces(&self, want: &Value, found: &Value) -> Vec<String>;
+    /// See [`Kind::collides`].
+    fn collides(&self, want: &Value, found: &Value) -> bool;
+    /// See [`Kind::renews`].
+    fn renews(&self, changes: &[Change]) -> &'static [&'static str];
     /// See [`Kind::physical_of_arn`].
     fn physical_of_arn(&self, arn: &str) -> Option<String>;
     /// See [`Kind::observe`].
@@ -453,6 +470,10 @@ impl<K: Kind> AnyKind for Erased<K> {
         plain(&spec).map_err(|error| vec![Fault::new("", error.to_string())])
     }
 
+    fn predict(&self, place: &Place, key: &Key, want: &Value) -> Outputs {
+        parse::<K::Spec>(want).map(|want| K::predict(place, key, &want)).unwrap_or_default()
+    }
+
     fn replaces(&self, want: &Value, found: &Value) -> Vec<String> {
         match (parse::<K::Spec>(want), parse::<K::Spec>(found)) {
             (Ok(want), Ok(found)) => K::replaces(&want, &found),
@@ -460,8 +481,15 @@ impl<K: Kind> AnyKind for Erased<K> {
         }
     }
 
-    fn predict(&self, place: &Place, key: &Key, want: &Value) -> Outputs {
-        parse::<K::Spec>(want).map(|want| K::predict(place, key, &want)).unwrap_or_default()
+    fn collides(&self, want: &Value, found: &Value) -> bool {
+        match (parse::<K::Spec>(want), parse::<K::Spec>(found)) {
+            (Ok(want), Ok(found)) => K::collides(&want, &found),
+            _ => true,
+        }
+    }
+
+    fn renews(&self, changes: &[Change]) -> &'static [&'static str] {
+        K::renews(&Changes(changes))
     }
 
     fn physical_of_arn(&self, arn: &str) -> Option<String> {

@@ -2,6 +2,7 @@
 
 pub mod kinesis_analytics_application;
 pub mod kinesis_stream;
+pub mod policy;
 
 use crate::kind::{AnyKind, Erased};
 

@@ -11,7 +11,8 @@ pub(crate) enum Input {
     Json(Value),
     /// Form fields of a Query or EC2 Query call.
     Query(Params),
-    /// A REST-JSON call (Lambda): the path's segments, query string and body.
+    /// A REST-JSON call (Lambda): the path's segments, query string and body. Headers that carry parameters
+    /// (`x-amz-invocation-type`, `x-amz-log-type`, `x-amz-client-context`) stand in `query` under their names.
     Rest { segments: Vec<String>, query: Vec<(String, String)>, body: Value },
 }
 
@@ -81,8 +82,10 @@ impl Params {
 /// A successful answer.
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
-    /// A JSON body with its HTTP status (Lambda uses 201, 202 and 204 as well as 200).
+    /// A JSON body with its HTTP status (Lambda uses 201, 202 and 204 as well as 200); null is an empty body.
     Json(u16, Value),
+    /// The same with headers, such as Lambda's `x-amz-function-error`.
+    Headed(u16, Vec<(&'static str, String)>, Value),
     /// The inside of `<OpResult>` (Query) or of `<OpResponse>` (EC2).
     Xml(Xml),
 }
@@ -145,6 +148,13 @@ impl Xml {
     ) -> Self {
         let inside = values.into_iter().fold(Self::new(), |all, value| all.text(item, value));
         self.node(name, inside)
+    }
+
+    /// Adds the elements of another piece after these.
+    #[must_use]
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.0.push_str(&other.0);
+        self
     }
 
     /// Returns the text built so far.
