@@ -12,5 +12,6 @@ pub mod kind;
 pub mod kinds;
 pub mod live;
 pub(crate) mod local;
+pub mod package;
 pub mod plan;
 pub mod stack;
