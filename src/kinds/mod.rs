@@ -6,6 +6,7 @@ mod iam;
 pub mod iam_instance_profile;
 pub mod iam_policy;
 pub mod iam_role;
+pub mod kinesis_analytics_application;
 pub mod kinesis_stream;
 pub mod policy;
 pub mod ssm_parameter;
@@ -20,6 +21,7 @@ pub static KINDS: &[&dyn AnyKind] = &[
     &Erased::<iam_instance_profile::IamInstanceProfile>::new(),
     &Erased::<cloudwatch_log_group::CloudwatchLogGroup>::new(),
     &Erased::<ssm_parameter::SsmParameter>::new(),
+    &Erased::<kinesis_analytics_application::KinesisAnalyticsApplication>::new(),
 ];
 
 /// Returns the kind of a `type:`.
