@@ -10,6 +10,10 @@ pub mod kinesis_analytics_application;
 pub mod kinesis_stream;
 pub mod policy;
 pub mod ssm_parameter;
+pub mod json;
+pub mod kinesis_stream;
+pub mod policy;
+pub mod sns_topic;
 
 use crate::kind::{AnyKind, Erased};
 
@@ -23,6 +27,8 @@ pub static KINDS: &[&dyn AnyKind] = &[
     &Erased::<ssm_parameter::SsmParameter>::new(),
     &Erased::<kinesis_analytics_application::KinesisAnalyticsApplication>::new(),
 ];
+pub static KINDS: &[&dyn AnyKind] =
+    &[&Erased::<kinesis_stream::KinesisStream>::new(), &Erased::<sns_topic::SnsTopic>::new()];
 
 /// Returns the kind of a `type:`.
 #[must_use]
