@@ -17,6 +17,7 @@ pub mod kind;
 pub mod kinds;
 pub mod live;
 pub(crate) mod local;
+pub mod package;
 pub mod plan;
 pub mod report;
 pub mod session;
