@@ -12,6 +12,10 @@ use super::problem::{Problem, Spot, join};
 
 /// Deepest nesting of lists and mappings.
 const MAX_DEPTH: usize = 64;
+/// Most refusals that are told: a file made to do harm has thousands.
+const MAX_REFUSED: usize = 10;
+/// Most characters that are marked.
+const MAX_MARK: usize = 160;
 
 /// A text and where its values stand.
 #[derive(Debug, Clone, Default)]
@@ -104,8 +108,9 @@ impl Source {
     fn on_one_line(&self, range: Range<usize>) -> Range<usize> {
         let start = range.start.min(self.text.len());
         let end = range.end.clamp(start, self.text.len());
-        let text = self.text.get(start..end).unwrap_or("");
-        start..start + text.lines().next().unwrap_or("").trim_end().len()
+        let line = self.text.get(start..end).and_then(|text| text.lines().next()).unwrap_or("").trim_end();
+        let marked = line.char_indices().nth(MAX_MARK).map_or(line.len(), |(at, _)| at);
+        start..start + marked
     }
 
     /// Returns the deepest node on a path, and whether it is the path's own.
@@ -352,6 +357,9 @@ impl<'a> Scan<'a> {
     }
 
     fn refused(&mut self, range: Range<usize>, path: &str, what: &str, help: &str) {
+        if self.problems.len() >= MAX_REFUSED {
+            return;
+        }
         self.problems.push(
             Problem::error(path, format!("{what} are not allowed in a stack file"))
                 .at_bytes(range)
