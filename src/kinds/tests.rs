@@ -10,7 +10,7 @@ use aws_types::region::Region;
 use serde_json::{Value, json};
 
 use super::find;
-use crate::aws::marks::{marked, tag_changes};
+use crate::aws::marks::{marks, spec_hash, tag_changes};
 use crate::aws::{Aws, Cx};
 use crate::diff::diff;
 use crate::kind::{AnyKind, Class, Files, Found, Key, Place, Tags};
