@@ -19,6 +19,10 @@ use crate::local::{Cloud, Settings};
 
 const ACCOUNT: &str = "123456789012";
 
+fn marked(kind: &dyn AnyKind, key: &Key, spec: &Value) -> Tags {
+    marks(key, &spec_hash(kind.fields(), &[], spec), false, false)
+}
+
 /// An account with nothing in it.
 struct Account(Arc<Aws>);
 
@@ -58,7 +62,9 @@ impl Subject {
     }
 
     fn tags(&self, spec: &Value) -> Tags {
-        marked(&self.cx.key, &Tags::from([("env".into(), "dev".into())]), spec)
+        let mut tags = marked(self.kind, &self.cx.key, spec);
+        tags.insert("env".into(), "dev".into());
+        tags
     }
 
     async fn look(&self, want: Option<&Value>) -> Option<Found> {
@@ -126,7 +132,7 @@ impl Subject {
         let want = self.want(spec);
         let other = Key { stack: "other".into(), ..self.cx.key.clone() };
         let theirs = Cx::new(Arc::clone(&self.cx.aws), other.clone());
-        self.kind.create(&theirs, &want, &marked(&other, &Tags::new(), &want)).await.unwrap();
+        self.kind.create(&theirs, &want, &marked(self.kind, &other, &want)).await.unwrap();
         let error = self.kind.create(&self.cx, &want, &self.tags(&want)).await.unwrap_err();
         assert_eq!(error.class, Class::Exists, "{error}");
         assert_eq!(self.kind.owned(&self.cx).await.unwrap(), []);
