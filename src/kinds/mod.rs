@@ -3,6 +3,7 @@
 pub mod json;
 pub mod kinesis_stream;
 pub mod policy;
+pub mod sns_subscription;
 pub mod sns_topic;
 
 use crate::kind::{AnyKind, Erased};
