@@ -5,7 +5,7 @@
 //! values; [`Erased`] bridges the two, once for all. Nothing here knows a particular service.
 
 use std::any::TypeId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::PathBuf;
@@ -235,6 +235,27 @@ pub trait Kind: Send + Sync + 'static {
         Outputs::new()
     }
 
+    /// Returns fields whose difference forces replacement for reasons that a mark on the field cannot tell.
+    #[must_use]
+    fn replaces(want: &Self::Spec, found: &Self::Spec) -> Vec<String> {
+        let _ = (want, found);
+        Vec::new()
+    }
+
+    /// Tells whether a replacement can be made only after the old object is gone.
+    #[must_use]
+    fn collides(want: &Self::Spec, found: &Self::Spec) -> bool {
+        let _ = (want, found);
+        matches!(Self::NAMING, Naming::Name { .. })
+    }
+
+    /// Returns the outputs that an update with these changes makes anew, so that they are unknown until it is done.
+    #[must_use]
+    fn renews(changes: &Changes<'_>) -> &'static [&'static str] {
+        let _ = changes;
+        &[]
+    }
+
     /// Returns the physical identifier behind an ARN of the tagging API.
     #[must_use]
     fn physical_of_arn(arn: &str) -> Option<String> {
@@ -279,6 +300,37 @@ impl Changes<'_> {
         self.0.iter().any(|change| change.path.split('.').next() == Some(field))
     }
 
+    /// Returns what was found with only the changes applied: what is to be ignored stays as it was found.
+    ///
+    /// # Errors
+    /// Returns an error when the mixture is not a spec.
+    pub fn target<S: Serialize + DeserializeOwned>(&self, want: &S, found: &S) -> Result<S> {
+        typed(&self.merge("", &plain(want)?, &plain(found)?))
+    }
+
+    fn merge(&self, path: &str, want: &Value, found: &Value) -> Value {
+        let beside = |long: &str, short: &str| long.strip_prefix(short).is_some_and(|rest| rest.starts_with('.'));
+        let meets = |change: &Change| change.path == path || beside(&change.path, path) || beside(path, &change.path);
+        match (want, found) {
+            _ if !path.is_empty() && !self.0.iter().any(meets) => found.clone(),
+            (Value::Object(want), Value::Object(found)) => {
+                let names: BTreeSet<&String> = want.keys().chain(found.keys()).collect();
+                let merged = names.into_iter().filter_map(|name| {
+                    let at = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                    let touched = self.merge(&at, &Value::Bool(true), &Value::Bool(false)) == Value::Bool(true);
+                    match (want.get(name), found.get(name)) {
+                        (Some(want), Some(found)) => Some((name.clone(), self.merge(&at, want, found))),
+                        (want, found) => {
+                            (if touched { want } else { found }).map(|value| (name.clone(), value.clone()))
+                        }
+                    }
+                });
+                Value::Object(merged.collect())
+            }
+            _ => want.clone(),
+        }
+    }
+
     /// Tells whether any of the fields changes.
     #[must_use]
     pub fn touch_any(&self, fields: &[&str]) -> bool {
@@ -321,6 +373,12 @@ pub trait AnyKind: Send + Sync {
     fn prepare(&self, spec: &Value, files: &Files) -> std::result::Result<Value, Vec<Fault>>;
     /// See [`Kind::predict`].
     fn predict(&self, place: &Place, key: &Key, want: &Value) -> Outputs;
+    /// See [`Kind::replaces`].
+    fn replaces(&self, want: &Value, found: &Value) -> Vec<String>;
+    /// See [`Kind::collides`].
+    fn collides(&self, want: &Value, found: &Value) -> bool;
+    /// See [`Kind::renews`].
+    fn renews(&self, changes: &[Change]) -> &'static [&'static str];
     /// See [`Kind::physical_of_arn`].
     fn physical_of_arn(&self, arn: &str) -> Option<String>;
     /// See [`Kind::observe`].
@@ -447,6 +505,24 @@ impl<K: Kind> AnyKind for Erased<K> {
         parse::<K::Spec>(want).map(|want| K::predict(place, key, &want)).unwrap_or_default()
     }
 
+    fn replaces(&self, want: &Value, found: &Value) -> Vec<String> {
+        match (parse::<K::Spec>(want), parse::<K::Spec>(found)) {
+            (Ok(want), Ok(found)) => K::replaces(&want, &found),
+            _ => Vec::new(),
+        }
+    }
+
+    fn collides(&self, want: &Value, found: &Value) -> bool {
+        match (parse::<K::Spec>(want), parse::<K::Spec>(found)) {
+            (Ok(want), Ok(found)) => K::collides(&want, &found),
+            _ => true,
+        }
+    }
+
+    fn renews(&self, changes: &[Change]) -> &'static [&'static str] {
+        K::renews(&Changes(changes))
+    }
+
     fn physical_of_arn(&self, arn: &str) -> Option<String> {
         K::physical_of_arn(arn)
     }
@@ -482,5 +558,27 @@ impl<K: Kind> AnyKind for Erased<K> {
 
     async fn owned(&self, cx: &Cx) -> Result<Vec<Owned>> {
         K::owned(cx).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_target_has_the_changes_and_nothing_else() {
+        let want = json!({"a": 1, "env": {"X": "1", "Y": "1"}, "list": [1, 2]});
+        let found = json!({"a": 0, "env": {"X": "0", "Y": "0", "Z": "0", "V": "0"}, "list": [1, 3]});
+        let change = |path: &str| Change {
+            path: path.to_owned(),
+            before: Value::Null,
+            after: Value::Null,
+            forces_replacement: false,
+            sensitive: false,
+        };
+        let changes = [change("env.X"), change("env.Z"), change("list.1")];
+        let target: Value = Changes(&changes).target(&want, &found).unwrap();
+        assert_eq!(target, json!({"a": 0, "env": {"X": "1", "Y": "0", "V": "0"}, "list": [1, 2]}));
     }
 }

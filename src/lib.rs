@@ -4,9 +4,21 @@
 //! what exists, [`diff`] and [`plan`] say what has to happen, [`apply`] does it, [`report`] tells the user. Only `live`
 //! and `apply` talk to AWS, through the [`kind::Kind`] of each resource. [`local`] is an AWS on the user's machine.
 
+pub mod apply;
 pub mod aws;
+pub mod checks;
+pub mod cli;
+pub mod commands;
 pub mod diff;
+pub mod entry;
+pub mod failure;
+pub mod graph;
 pub mod kind;
 pub mod kinds;
+pub mod live;
 pub(crate) mod local;
+pub mod package;
+pub mod plan;
+pub mod report;
+pub mod session;
 pub mod stack;

@@ -5,16 +5,44 @@
 //! [`Service`]: a function of the stored state and one call. Rules come from `facts/aws.md`; where AWS and a
 //! convenience conflict, AWS wins.
 
+pub(crate) mod amis;
+mod analytics;
+pub(crate) mod cloud;
+pub(crate) mod connector;
+pub(crate) mod constraint;
+mod dynamodb;
+mod ec2;
+mod envelope;
+pub(crate) mod iam;
+mod kinesis;
+mod lambda;
+pub(crate) mod listener;
+pub(crate) mod logs;
 pub(crate) mod protocol;
+pub(crate) mod registry;
+mod router;
+pub(crate) mod settings;
+pub(crate) mod sns;
+pub(crate) mod ssm;
 pub(crate) mod store;
+mod sts;
+mod tagging;
+#[cfg(test)]
+mod testing;
 
 use serde_json::Value;
 
+pub(crate) use cloud::{Cloud, OpenError, reset};
+pub(crate) use listener::serve;
 pub(crate) use protocol::{Answer, Input, Params, Xml};
+pub(crate) use settings::Settings;
 pub(crate) use store::Tx;
 
 /// The account number of a caller whose access key does not name one.
 pub(crate) const DEFAULT_ACCOUNT: &str = "000000000000";
+
+/// The region of a caller whose request is not signed for one.
+pub(crate) const DEFAULT_REGION: &str = "us-east-1";
 
 /// One API call, decoded from whichever wire protocol its service speaks.
 #[derive(Debug, Clone)]
@@ -29,9 +57,26 @@ pub(crate) struct Call {
     pub(crate) input: Input,
     /// Milliseconds since the epoch at which the call arrived; services take time from here only.
     pub(crate) now: i64,
+    /// Milliseconds that a state change takes: a resource made now is ready at `now + delay`.
+    pub(crate) delay: i64,
+    /// Where the caller reached the local cloud, such as `http://127.0.0.1:4566`, for URLs in answers.
+    pub(crate) endpoint: String,
 }
 
 impl Call {
+    /// Makes a call of the default account in us-east-1 that changes state without delay.
+    pub(crate) fn new(operation: &str, input: Input, now: i64) -> Self {
+        Self {
+            operation: operation.to_owned(),
+            account: DEFAULT_ACCOUNT.to_owned(),
+            region: DEFAULT_REGION.to_owned(),
+            input,
+            now,
+            delay: 0,
+            endpoint: "http://127.0.0.1".to_owned(),
+        }
+    }
+
     /// Builds the ARN of a regional resource of this caller.
     pub(crate) fn arn(&self, service: &str, resource: &str) -> String {
         format!("arn:aws:{service}:{}:{}:{resource}", self.region, self.account)
@@ -83,3 +128,6 @@ pub(crate) trait Service: Send + Sync {
 pub(crate) fn unknown_operation(call: &Call) -> Fault {
     Fault::new("UnknownOperationException", format!("the local cloud has no operation {}", call.operation))
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,6 +46,10 @@ impl Faults {
             let message = format!("there is no policy language of version {version:?}");
             self.add(&format!("{path}.Version"), message, "write Version: \"2012-10-17\"");
         }
+        if self.purpose == Use::Identity && version == super::OLD_VERSION {
+            let message = "IAM accepts a role's policy in version 2012-10-17 only";
+            self.add(&format!("{path}.Version"), message, "write Version: \"2012-10-17\"");
+        }
         self.letters(path, document);
         match document.get("Statement").and_then(Value::as_array) {
             Some(statements) if !statements.is_empty() => {
@@ -135,7 +139,8 @@ mod tests {
 
     #[test]
     fn sound_documents_have_no_faults() {
-        let identity = json!({"Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "${b.arn}"}});
+        let identity = json!({"Version": "2012-10-17",
+            "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "${b.arn}"}});
         assert_eq!(messages(Use::Identity, &identity), [""; 0]);
         let trust = PolicyDocument::trusting(&["lambda.amazonaws.com".to_owned()].into());
         assert_eq!(trust.faults("", Use::Trust), []);
@@ -144,7 +149,8 @@ mod tests {
 
     #[test]
     fn each_use_has_its_elements() {
-        let both = json!({"Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Principal": "*"}});
+        let both = json!({"Version": "2012-10-17",
+            "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Principal": "*"}});
         assert_eq!(
             messages(Use::Identity, &both),
             ["policy.Statement.0.Principal: a policy of a role names no principal"]
@@ -158,9 +164,10 @@ mod tests {
         let broken =
             json!({"version": "x", "Statement": [{"Effect": "allow", "NotAction": "s3:*", "Action": "ö€"}, 1]});
         let found = messages(Use::Identity, &broken);
-        assert_eq!(found.len(), 6, "{found:#?}");
+        assert_eq!(found.len(), 7, "{found:#?}");
         assert!(found[0].ends_with("unknown element version"));
-        assert!(found[1].contains("'€'"));
+        assert!(found[1].contains("2012-10-17 only"));
+        assert!(found[2].contains("'€'"));
     }
 
     #[test]

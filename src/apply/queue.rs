@@ -1,0 +1,108 @@
+//! Which jobs may start: a pure scheduler, without threads or clocks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Jobs and what each waits for.
+#[derive(Debug, Clone, Default)]
+pub struct Queue {
+    waits: BTreeMap<usize, BTreeSet<usize>>,
+    waited_by: BTreeMap<usize, BTreeSet<usize>>,
+    weight: BTreeMap<usize, usize>,
+}
+
+impl Queue {
+    /// Makes a queue of jobs by number, each with the numbers of the jobs that must succeed before it.
+    #[must_use]
+    pub fn new(jobs: impl IntoIterator<Item = (usize, BTreeSet<usize>)>) -> Self {
+        let waits: BTreeMap<_, _> = jobs.into_iter().collect();
+        let mut waited_by: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+        for (job, before) in &waits {
+            for earlier in before {
+                waited_by.entry(*earlier).or_default().insert(*job);
+            }
+        }
+        let mut queue = Self { waits, waited_by, weight: BTreeMap::new() };
+        queue.weight = queue.waits.keys().map(|job| (*job, queue.after(*job).len())).collect();
+        queue
+    }
+
+    /// Takes a job that may start, the one that most others wait for first.
+    pub fn next(&mut self) -> Option<usize> {
+        let ready = self.waits.iter().filter(|(_, before)| before.is_empty()).map(|(job, _)| *job);
+        let job = ready.max_by_key(|job| (self.weight.get(job).copied(), std::cmp::Reverse(*job)))?;
+        self.waits.remove(&job);
+        Some(job)
+    }
+
+    /// Notes that a job is done.
+    pub fn succeed(&mut self, job: usize) {
+        for later in self.waited_by.remove(&job).unwrap_or_default() {
+            if let Some(before) = self.waits.get_mut(&later) {
+                before.remove(&job);
+            }
+        }
+    }
+
+    /// Notes that a job failed, and takes out and returns all jobs that cannot start any more.
+    pub fn fail(&mut self, job: usize) -> Vec<usize> {
+        let lost = self.after(job);
+        lost.into_iter().filter(|job| self.waits.remove(job).is_some()).collect()
+    }
+
+    /// Takes out and returns all jobs that have not started.
+    pub fn drain(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.waits).into_keys().collect()
+    }
+
+    fn after(&self, job: usize) -> BTreeSet<usize> {
+        let mut seen = BTreeSet::new();
+        let mut open = vec![job];
+        while let Some(job) = open.pop() {
+            let next = self.waited_by.get(&job).into_iter().flatten();
+            open.extend(next.filter(|later| seen.insert(**later)));
+        }
+        seen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Every job ends exactly once, after what it waits for; a failure loses what depends on it and nothing else.
+        #[test]
+        fn every_job_ends_once(
+            edges in prop::collection::vec((0..15_usize, 0..15_usize), 0..60),
+            failing in prop::collection::btree_set(0..15_usize, 0..4),
+            limit in 1..5_usize,
+        ) {
+            let waits = |job: usize| edges.iter().filter(|(from, to)| *to == job && from < to).map(|(from, _)| *from).collect::<BTreeSet<_>>();
+            let mut queue = Queue::new((0..15).map(|job| (job, waits(job))));
+            let (mut done, mut failed, mut lost, mut running) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new(), Vec::new());
+            loop {
+                while running.len() < limit {
+                    let Some(job) = queue.next() else { break };
+                    prop_assert!(waits(job).is_subset(&done));
+                    running.push(job);
+                }
+                let Some(job) = running.pop() else { break };
+                if failing.contains(&job) {
+                    failed.insert(job);
+                    for job in queue.fail(job) {
+                        prop_assert!(lost.insert(job));
+                    }
+                } else {
+                    prop_assert!(done.insert(job));
+                    queue.succeed(job);
+                }
+            }
+            prop_assert_eq!(done.len() + failed.len() + lost.len(), 15);
+            for job in &lost {
+                let causes: BTreeSet<_> = waits(*job);
+                prop_assert!(causes.iter().any(|cause| failed.contains(cause) || lost.contains(cause)));
+            }
+        }
+    }
+}

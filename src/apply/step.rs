@@ -1,0 +1,143 @@
+//! One job: the call of a kind, with everything that has become known filled in.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::apply::jobs::Verb;
+use crate::aws::{Aws, Cx, Notes, marks};
+use crate::diff::{Change, diff, is_unknown};
+use crate::kind::{Key, KindError, Outputs, Result, Tags};
+use crate::live;
+use crate::plan::Step;
+use crate::stack::Stack;
+
+/// Everything that a job needs, taken out of the run's state when it starts.
+pub(super) struct Task {
+    step: Step,
+    verb: Verb,
+    want: Value,
+    spec_hash: String,
+    ignore: Vec<String>,
+    timeouts: BTreeMap<String, Duration>,
+    key: Key,
+    marks: Tags,
+}
+
+/// What a job leaves behind.
+#[derive(Debug, Default)]
+pub(super) struct Made {
+    /// Identifier of the object.
+    pub(super) physical: String,
+    /// Its outputs, when the job made or changed it.
+    pub(super) outputs: Option<Outputs>,
+}
+
+impl Task {
+    /// Prepares a job: fills in the outputs known by now.
+    pub(super) fn new(stack: &Stack, aws: &Aws, step: &Step, verb: Verb, outputs: &BTreeMap<String, Outputs>) -> Self {
+        let resource = stack.resources.get(&step.id).filter(|_| step.in_file);
+        let want = resource.map_or(Value::Null, |resource| live::wanted(stack, &aws.place, resource, outputs));
+        let spec_hash = marks::spec_hash(step.kind.fields(), &stack.secrets, &want);
+        let makes_new = verb == Verb::Create;
+        let key = Key {
+            stack: stack.name.clone(),
+            id: step.id.clone(),
+            name: step.name.clone(),
+            physical: step.physical.clone().filter(|_| !makes_new),
+        };
+        Self {
+            marks: resource
+                .map(|resource| marks::marks(&key, &spec_hash, resource.protect, resource.retain))
+                .unwrap_or_default(),
+            ignore: resource.map(|resource| resource.ignore_changes.clone()).unwrap_or_default(),
+            timeouts: resource.map(|resource| resource.timeouts.clone()).unwrap_or_default(),
+            step: step.clone(),
+            verb,
+            want,
+            spec_hash,
+            key,
+        }
+    }
+
+    /// Does the job.
+    pub(super) async fn run(self, aws: Arc<Aws>, notes: Notes) -> Result<Made> {
+        let cx = Cx::new(aws, self.key.clone()).with_notes(notes).with_timeouts(&self.timeouts);
+        match self.verb {
+            Verb::Create => self.create(&cx).await,
+            Verb::Update => self.update(&cx).await,
+            Verb::Delete => self.step.kind.delete(&cx).await.map(|()| self.unchanged()),
+            Verb::Leave => self.leave(&cx).await,
+        }
+    }
+
+    fn unchanged(&self) -> Made {
+        Made { physical: self.step.physical.clone().unwrap_or_default(), outputs: None }
+    }
+
+    async fn create(&self, cx: &Cx) -> Result<Made> {
+        self.check_known()?;
+        let tags = self.step.set_tags.clone().into_iter().chain(self.marks.clone()).collect();
+        let (physical, outputs) = self.step.kind.create(cx, &self.want, &tags).await?;
+        Ok(Made { physical, outputs: Some(outputs) })
+    }
+
+    async fn update(&self, cx: &Cx) -> Result<Made> {
+        self.check_known()?;
+        let Some(found) = &self.step.found else {
+            return Err(KindError::invalid("an update without an object to update"));
+        };
+        let changes = diff(self.step.kind.fields(), &self.ignore, &self.want, &found.spec);
+        self.check_planned(&changes)?;
+        if !changes.is_empty() {
+            self.step.kind.update(cx, &self.want, &found.spec, &changes).await?;
+        }
+        let mut set = self.step.set_tags.clone();
+        if found.tags.get(marks::SPEC) != Some(&self.spec_hash) {
+            set.insert(marks::SPEC.to_owned(), self.spec_hash.clone());
+        }
+        if !set.is_empty() || !self.step.remove_tags.is_empty() {
+            self.step.kind.retag(cx, &set, &self.step.remove_tags).await?;
+        }
+        let mut outputs = found.outputs.clone();
+        let renewed = self.step.kind.renews(&changes);
+        if !renewed.is_empty() {
+            let seen = self.step.kind.observe(cx, Some(&self.want)).await?;
+            outputs = seen.map(|seen| seen.outputs).unwrap_or(outputs);
+        }
+        Ok(Made { physical: found.physical.clone(), outputs: Some(outputs) })
+    }
+
+    async fn leave(&self, cx: &Cx) -> Result<Made> {
+        let marks: Vec<String> = marks::MARKS.iter().map(|mark| (*mark).to_owned()).collect();
+        self.step.kind.retag(cx, &Tags::new(), &marks).await?;
+        Ok(self.unchanged())
+    }
+
+    /// Refuses to send what is still unknown.
+    fn check_known(&self) -> Result<()> {
+        if is_unknown(&self.want) {
+            return Err(KindError::invalid(format!(
+                "a reference of {} has no value after its source was made",
+                self.step.id
+            )));
+        }
+        Ok(())
+    }
+
+    /// Refuses a change that the plan did not show: an unknown may become known, a known may not change.
+    fn check_planned(&self, changes: &[Change]) -> Result<()> {
+        let planned = |change: &Change| {
+            self.step.changes.iter().any(|shown| crate::diff::path_matches(&shown.path, &change.path))
+        };
+        match changes.iter().find(|change| !planned(change)) {
+            Some(change) => {
+                Err(KindError::invalid(format!("{} would change, which the plan did not show", change.path))
+                    .hint("run plan again: something that this resource refers to is no longer what it was"))
+            }
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The order of a stack: which resource waits for which.
+
+use std::collections::{BTreeSet, HashMap};
+
+use petgraph::Direction;
+use petgraph::algo::{tarjan_scc, toposort};
+use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::visit::Dfs;
+
+use crate::stack::Stack;
+use crate::stack::reference::Reference;
+use crate::stack::resolve::references;
+
+/// Resources and their dependencies; an edge leads from what is needed to what needs it.
+#[derive(Debug, Clone)]
+pub struct Graph {
+    dag: DiGraph<String, ()>,
+    nodes: HashMap<String, NodeIndex>,
+    order: Vec<String>,
+}
+
+/// Resources that wait for each other in a circle, in the order of the circle.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("resources wait for each other: {}", .0.join(" → "))]
+pub struct Cycle(pub Vec<String>);
+
+impl Graph {
+    /// Builds the graph from the references and `depends_on` of a stack.
+    ///
+    /// # Errors
+    /// Returns a circle, if there is one.
+    pub fn of(stack: &Stack) -> Result<Self, Cycle> {
+        let needs = stack.resources.values().map(|resource| {
+            let outputs = references(&resource.spec).into_iter().filter_map(|reference| match reference {
+                Reference::Output { id, .. } => Some(id),
+                _ => None,
+            });
+            (resource.id.clone(), outputs.chain(resource.depends_on.iter().cloned()).collect())
+        });
+        Self::from_needs(needs)
+    }
+
+    /// Builds a graph from names and what each needs; needs that are not among the names are left out.
+    ///
+    /// # Errors
+    /// Returns a circle, if there is one.
+    pub fn from_needs(needs: impl Iterator<Item = (String, BTreeSet<String>)>) -> Result<Self, Cycle> {
+        let needs: Vec<_> = needs.collect();
+        let mut dag = DiGraph::new();
+        let nodes: HashMap<_, _> = needs.iter().map(|(id, _)| (id.clone(), dag.add_node(id.clone()))).collect();
+        for (id, needed) in &needs {
+            for source in needed.iter().filter_map(|need| nodes.get(need)) {
+                dag.update_edge(*source, nodes[id], ());
+            }
+        }
+        let order = toposort(&dag, None).map_err(|_| circle(&dag))?;
+        let order = order.into_iter().map(|node| dag[node].clone()).collect();
+        Ok(Self { dag, nodes, order })
+    }
+
+    /// Returns all ids, each after what it needs.
+    #[must_use]
+    pub fn order(&self) -> &[String] {
+        &self.order
+    }
+
+    /// Returns what a resource needs directly.
+    #[must_use]
+    pub fn needs(&self, id: &str) -> Vec<&str> {
+        self.neighbours(id, Direction::Incoming)
+    }
+
+    /// Returns what needs a resource directly.
+    #[must_use]
+    pub fn needed_by(&self, id: &str) -> Vec<&str> {
+        self.neighbours(id, Direction::Outgoing)
+    }
+
+    fn neighbours(&self, id: &str, direction: Direction) -> Vec<&str> {
+        let Some(node) = self.nodes.get(id) else { return Vec::new() };
+        let mut found: Vec<_> =
+            self.dag.neighbors_directed(*node, direction).map(|node| self.dag[node].as_str()).collect();
+        found.sort_unstable();
+        found
+    }
+
+    /// Returns some resources and everything that they need.
+    #[must_use]
+    pub fn with_needs(&self, ids: &BTreeSet<String>) -> BTreeSet<String> {
+        let mut reversed = self.dag.clone();
+        reversed.reverse();
+        reach(&reversed, &self.nodes, ids)
+    }
+
+    /// Returns some resources and everything that needs them.
+    #[must_use]
+    pub fn with_dependents(&self, ids: &BTreeSet<String>) -> BTreeSet<String> {
+        reach(&self.dag, &self.nodes, ids)
+    }
+}
+
+fn reach(dag: &DiGraph<String, ()>, nodes: &HashMap<String, NodeIndex>, ids: &BTreeSet<String>) -> BTreeSet<String> {
+    let mut seen = BTreeSet::new();
+    for start in ids.iter().filter_map(|id| nodes.get(id)) {
+        let mut walk = Dfs::new(dag, *start);
+        while let Some(node) = walk.next(dag) {
+            seen.insert(dag[node].clone());
+        }
+    }
+    seen
+}
+
+/// Finds a shortest-looking circle: one component of the graph, walked until it meets itself.
+fn circle(dag: &DiGraph<String, ()>) -> Cycle {
+    let parts = tarjan_scc(dag);
+    let part = parts.iter().find(|part| part.len() > 1 || part.iter().any(|node| dag.contains_edge(*node, *node)));
+    let Some(part) = part else { return Cycle(Vec::new()) };
+    let mut path = vec![part[0]];
+    loop {
+        let here = path[path.len() - 1];
+        let needs = dag.neighbors_directed(here, Direction::Incoming).filter(|node| part.contains(node));
+        let Some(next) = needs.min_by_key(|node| dag[*node].clone()) else { return Cycle(Vec::new()) };
+        if let Some(start) = path.iter().position(|node| *node == next) {
+            path.push(next);
+            return Cycle(path[start..].iter().map(|node| dag[*node].clone()).collect());
+        }
+        path.push(next);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn graph(edges: &[(&str, &[&str])]) -> Result<Graph, Cycle> {
+        Graph::from_needs(
+            edges.iter().map(|(id, needs)| ((*id).to_owned(), needs.iter().map(|need| (*need).to_owned()).collect())),
+        )
+    }
+
+    #[test]
+    fn a_circle_is_named() {
+        let Err(Cycle(path)) = graph(&[("a", &["b"]), ("b", &["c"]), ("c", &["a"]), ("d", &["a"])]) else { panic!() };
+        assert_eq!(path.len(), 4);
+        assert_eq!(path.first(), path.last());
+    }
+
+    #[test]
+    fn reaches_both_ways() {
+        let graph = graph(&[("a", &[]), ("b", &["a"]), ("c", &["b"])]).unwrap();
+        let set = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<BTreeSet<_>>();
+        assert_eq!(graph.with_needs(&set(&["b"])), set(&["a", "b"]));
+        assert_eq!(graph.with_dependents(&set(&["b"])), set(&["b", "c"]));
+    }
+
+    proptest! {
+        #[test]
+        fn order_puts_needs_first(edges in prop::collection::vec((0..12_usize, 0..12_usize), 0..40)) {
+            let needs = (0..12).map(|id| {
+                let needed = edges.iter().filter(|(from, to)| *to == id && from < to).map(|(from, _)| from.to_string()).collect();
+                (id.to_string(), needed)
+            });
+            let graph = Graph::from_needs(needs).unwrap();
+            let place = |id: &str| graph.order().iter().position(|other| other == id).unwrap();
+            for id in graph.order() {
+                for need in graph.needs(id) {
+                    prop_assert!(place(need) < place(id));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! Asks AWS what exists of a stack: its resources, and what it owns that the file no longer lists.
+//!
+//! Reads only. What it finds is data for [`crate::plan`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt};
+use serde_json::Value;
+
+use crate::aws::error::failed;
+use crate::aws::{Aws, Cx, marks};
+use crate::diff::is_unknown;
+use crate::kind::{AnyKind, Found, Key, KindError, Naming, Outputs, Owned, Place};
+use crate::stack::reference::Reference;
+use crate::stack::resolve::fill;
+use crate::stack::{Resource, Stack};
+
+/// How many questions are asked at once.
+const CONCURRENCY: usize = 24;
+
+/// What AWS has of a stack.
+#[derive(Debug, Clone, Default)]
+pub struct Live {
+    /// What was found for each resource of the file; absent when nothing was.
+    pub found: BTreeMap<String, Found>,
+    /// What carries the stack's marks and is not what a resource of the file stands for.
+    pub orphans: Vec<Orphan>,
+    /// What could not be read.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// An object of the stack that no resource of the file stands for.
+#[derive(Debug, Clone)]
+pub struct Orphan {
+    /// Its kind.
+    pub kind: &'static dyn AnyKind,
+    /// Logical id in its marks.
+    pub id: String,
+    /// The object.
+    pub found: Found,
+}
+
+/// A question that AWS did not answer.
+#[derive(Debug, Clone)]
+pub struct Unreadable {
+    /// What was asked about: a logical id or a type.
+    pub what: String,
+    /// Why there is no answer.
+    pub error: KindError,
+}
+
+/// Returns the text of a reference that is known before anything is created: names of the place.
+#[must_use]
+pub fn place_value(place: &Place, stack: &str, name: &str) -> Option<Value> {
+    match name {
+        "region" => Some(place.region.clone().into()),
+        "account" => Some(place.account.clone().into()),
+        "stack" => Some(stack.into()),
+        _ => None,
+    }
+}
+
+/// Returns the wanted spec of a resource with everything filled in that `outputs` and the place tell.
+#[must_use]
+pub fn wanted(stack: &Stack, place: &Place, resource: &Resource, outputs: &BTreeMap<String, Outputs>) -> Value {
+    let filled = fill(&resource.spec, &|reference| match reference {
+        Reference::Place(name) => place_value(place, &stack.name, name),
+        Reference::Output { id, output } => outputs.get(id).and_then(|outputs| outputs.get(output)).cloned(),
+        _ => None,
+    });
+    resource.kind.normal(&filled).unwrap_or(filled)
+}
+
+/// Observes all resources of a stack, and sweeps for what it owns besides.
+pub async fn observe(aws: &Arc<Aws>, stack: &Stack, kinds: &[&'static dyn AnyKind]) -> Live {
+    let mut live = Live::default();
+    let swept = sweep(aws, &stack.name, kinds, &mut live.unreadable).await;
+    let mut outputs = predictions(stack, &aws.place);
+    let (late, early): (Vec<_>, Vec<_>) =
+        stack.resources.values().partition(|resource| needs_want(resource) && candidates(resource, &swept).is_empty());
+    // What has no name of its own is found by what it refers to, so that must have been looked at before.
+    for wave in [early, late] {
+        let answers = stream::iter(wave.into_iter().map(|resource| look(aws, stack, resource, &swept, &outputs)));
+        let answers: Vec<_> = answers.buffer_unordered(CONCURRENCY).collect().await;
+        for (id, answer) in answers {
+            keep(&mut live, &mut outputs, id, answer);
+        }
+    }
+    live.orphans = orphans(aws, stack, &swept, &live.found, &mut live.unreadable).await;
+    live
+}
+
+fn keep(
+    live: &mut Live,
+    outputs: &mut BTreeMap<String, Outputs>,
+    id: String,
+    answer: Result<Option<Found>, KindError>,
+) {
+    match answer {
+        Ok(Some(found)) => {
+            outputs.insert(id.clone(), found.outputs.clone());
+            live.found.insert(id, found);
+        }
+        Ok(None) => {}
+        Err(error) => live.unreadable.push(Unreadable { what: id, error }),
+    }
+}
+
+/// Returns the outputs that can be told without looking.
+#[must_use]
+pub fn predictions(stack: &Stack, place: &Place) -> BTreeMap<String, Outputs> {
+    let predict = |resource: &Resource| resource.kind.predict(place, &stack.key(resource), &resource.spec);
+    stack.resources.values().map(|resource| (resource.id.clone(), predict(resource))).collect()
+}
+
+fn needs_want(resource: &Resource) -> bool {
+    resource.kind.naming() == Naming::Assigned
+}
+
+async fn look(
+    aws: &Arc<Aws>,
+    stack: &Stack,
+    resource: &Resource,
+    swept: &[(&'static dyn AnyKind, Owned)],
+    outputs: &BTreeMap<String, Outputs>,
+) -> (String, Result<Option<Found>, KindError>) {
+    let want = wanted(stack, &aws.place, resource, outputs);
+    let mut key = stack.key(resource);
+    if needs_want(resource) {
+        key.physical = preferred(&candidates(resource, swept), &want, resource, &stack.secrets);
+    }
+    let known = (!is_unknown(&want)).then_some(&want);
+    if key.physical.is_none() && known.is_none() && needs_want(resource) {
+        return (resource.id.clone(), Ok(None));
+    }
+    let cx = Cx::new(aws.clone(), key);
+    (resource.id.clone(), resource.kind.observe(&cx, known).await)
+}
+
+fn candidates<'a>(resource: &Resource, swept: &'a [(&'static dyn AnyKind, Owned)]) -> Vec<&'a Owned> {
+    let same = |kind: &dyn AnyKind, owned: &Owned| {
+        kind.type_name() == resource.kind.type_name() && marks::resource_of(&owned.tags) == Some(&resource.id)
+    };
+    swept.iter().filter(|(kind, owned)| same(*kind, owned)).map(|(_, owned)| owned).collect()
+}
+
+/// Of several objects with the same marks, as an interrupted replacement leaves them, returns the one of today's spec.
+fn preferred(candidates: &[&Owned], want: &Value, resource: &Resource, secrets: &[String]) -> Option<String> {
+    let hash = marks::spec_hash(resource.kind.fields(), secrets, want);
+    let current = candidates.iter().find(|owned| owned.tags.get(marks::SPEC) == Some(&hash));
+    current.or_else(|| candidates.first()).map(|owned| owned.physical.clone())
+}
+
+/// Lists what carries the stack's marks: by the tagging API where it can be relied on, else kind by kind.
+async fn sweep(
+    aws: &Arc<Aws>,
+    stack: &str,
+    kinds: &[&'static dyn AnyKind],
+    unreadable: &mut Vec<Unreadable>,
+) -> Vec<(&'static dyn AnyKind, Owned)> {
+    let indexed = |kind: &&'static dyn AnyKind| aws.tag_index_complete && kind.tag_index().is_some();
+    let (by_index, by_kind): (Vec<_>, Vec<_>) = kinds.iter().copied().partition(indexed);
+    let listings = by_kind.into_iter().map(|kind| async move {
+        let key = Key { stack: stack.to_owned(), ..Key::default() };
+        (kind, kind.owned(&Cx::new(aws.clone(), key)).await)
+    });
+    let (listed, index) = futures::join!(
+        stream::iter(listings).buffer_unordered(CONCURRENCY).collect::<Vec<_>>(),
+        tagged(aws, stack, &by_index)
+    );
+    let mut all = Vec::new();
+    for (kind, answer) in listed {
+        match answer {
+            Ok(owned) => all.extend(owned.into_iter().map(|owned| (kind, owned))),
+            Err(error) => unreadable.push(Unreadable { what: kind.type_name().to_owned(), error }),
+        }
+    }
+    match index {
+        Ok(found) => all.extend(found),
+        Err(error) => unreadable.push(Unreadable { what: "the tagging API".to_owned(), error }),
+    }
+    all
+}
+
+async fn tagged(
+    aws: &Aws,
+    stack: &str,
+    kinds: &[&'static dyn AnyKind],
+) -> Result<Vec<(&'static dyn AnyKind, Owned)>, KindError> {
+    use aws_sdk_resourcegroupstagging::types::TagFilter;
+    if kinds.is_empty() {
+        return Ok(Vec::new());
+    }
+    let filter = TagFilter::builder().key(marks::STACK).values(stack).build();
+    let types = kinds.iter().filter_map(|kind| kind.tag_index()).map(str::to_owned).collect();
+    let request = aws
+        .tagging()
+        .get_resources()
+        .tag_filters(filter)
+        .set_resource_type_filters(Some(types))
+        .resources_per_page(100);
+    let mut pages = request.into_paginator().send();
+    let mut all = Vec::new();
+    while let Some(page) = pages.next().await {
+        for mapping in page.map_err(failed("GetResources"))?.resource_tag_mapping_list.unwrap_or_default() {
+            let arn = mapping.resource_arn.unwrap_or_default();
+            let tags = mapping.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect();
+            let kind = kinds.iter().find(|kind| kind.tag_index().is_some_and(|index| is_of_type(&arn, index)));
+            if let Some((kind, physical)) = kind.and_then(|kind| Some((*kind, kind.physical_of_arn(&arn)?))) {
+                all.push((kind, Owned { physical, tags }));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Tells whether an ARN is of a type as the tagging API spells it: `service:type`, or a service alone.
+fn is_of_type(arn: &str, index: &str) -> bool {
+    let mut parts = arn.splitn(6, ':').skip(2);
+    let (service, resource) = (parts.next().unwrap_or_default(), parts.nth(2).unwrap_or_default());
+    match index.split_once(':') {
+        Some((wanted, kind)) => {
+            service == wanted && resource.strip_prefix(kind).is_some_and(|rest| rest.starts_with(['/', ':']))
+        }
+        None => service == index,
+    }
+}
+
+/// Confirms with each service what the sweep found and no resource of the file stands for.
+async fn orphans(
+    aws: &Arc<Aws>,
+    stack: &Stack,
+    swept: &[(&'static dyn AnyKind, Owned)],
+    found: &BTreeMap<String, Found>,
+    unreadable: &mut Vec<Unreadable>,
+) -> Vec<Orphan> {
+    let type_of = |id: &String| stack.resources.get(id).map(|resource| resource.kind.type_name());
+    let claimed: BTreeSet<_> =
+        found.iter().filter_map(|(id, found)| Some((type_of(id)?, found.physical.as_str()))).collect();
+    let left = swept.iter().filter(|(kind, owned)| !claimed.contains(&(kind.type_name(), owned.physical.as_str())));
+    let looks = left.map(|(kind, owned)| async move {
+        let id = marks::resource_of(&owned.tags).unwrap_or_default().to_owned();
+        let key = Key {
+            stack: stack.name.clone(),
+            id: id.clone(),
+            name: owned.physical.clone(),
+            physical: Some(owned.physical.clone()),
+        };
+        (*kind, id, kind.observe(&Cx::new(aws.clone(), key), None).await)
+    });
+    let looks: Vec<_> = stream::iter(looks).buffer_unordered(CONCURRENCY).collect().await;
+    let mut orphans = Vec::new();
+    for (kind, id, answer) in looks {
+        match answer {
+            Ok(Some(found)) if marks::stack_of(&found.tags) == Some(&stack.name) => {
+                orphans.push(Orphan { kind, id, found })
+            }
+            Ok(_) => {}
+            Err(error) => unreadable.push(Unreadable { what: id, error }),
+        }
+    }
+    orphans.sort_by(|one, other| {
+        (one.kind.delete_rank(), &one.id, &one.found.physical).cmp(&(
+            other.kind.delete_rank(),
+            &other.id,
+            &other.found.physical,
+        ))
+    });
+    orphans
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_of_type;
+
+    #[test]
+    fn types_of_arns() {
+        assert!(is_of_type("arn:aws:kinesis:us-east-1:1:stream/a", "kinesis:stream"));
+        assert!(!is_of_type("arn:aws:kinesis:us-east-1:1:streamer/a", "kinesis:stream"));
+        assert!(is_of_type("arn:aws:sns:us-east-1:1:topic", "sns"));
+        assert!(is_of_type("arn:aws:logs:us-east-1:1:log-group:/a/b", "logs:log-group"));
+        assert!(is_of_type("arn:aws:lambda:us-east-1:1:function:f", "lambda:function"));
+    }
+}

@@ -1,0 +1,255 @@
+//! One local cloud: its state folder, its engines and the way of a request through it.
+//!
+//! It does not know what any operation means; [`registry`](super::registry) says who does.
+
+use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures::FutureExt;
+use http::request::Parts;
+use http::{Request, Response};
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use super::dynamodb::Tables;
+use super::kinesis::Streams;
+use super::registry::{Handler, Wire};
+use super::router::{self, Caller, Form, Route};
+use super::store::{Store, Table};
+use super::{Answer, Call, Fault, Input, Outcome, Settings, envelope};
+
+const LOCK: &str = "lock";
+const LISTENER: &str = "listener";
+const ROWS: &str = "cloud.sqlite";
+/// Everything that a local cloud writes into its folder besides the lock.
+const STATE: &[&str] = &[ROWS, "cloud.sqlite-wal", "cloud.sqlite-shm", "kinesis", "dynamodb", "lambda", LISTENER];
+
+/// Zip files of functions by function name, as base64 text.
+pub(crate) const CODE: Table = Table::regional("lambda.code");
+
+/// Why a local cloud cannot be used.
+#[derive(Debug, Error)]
+pub(crate) enum OpenError {
+    /// Another process holds the state.
+    #[error("the local cloud in {} is in use by another process{}", dir.display(), busy_hint(listener.as_deref()))]
+    Busy { dir: PathBuf, listener: Option<String> },
+    /// The folder or its lock cannot be used.
+    #[error("could not use the local cloud's folder {}", dir.display())]
+    Folder { dir: PathBuf, source: io::Error },
+    /// The database cannot be opened.
+    #[error("could not open the local cloud's database {}; `stackctl local reset` starts afresh", path.display())]
+    Rows { path: PathBuf, source: rusqlite::Error },
+    /// The address cannot be listened on.
+    #[error("could not listen on {address}; choose another port")]
+    Bind { address: std::net::SocketAddr, source: io::Error },
+}
+
+fn busy_hint(listener: Option<&str>) -> String {
+    match listener {
+        Some(url) => format!(", which answers at {url}"),
+        None => "; wait until it ends".to_owned(),
+    }
+}
+
+/// An AWS on this machine. Clones share one state.
+#[derive(Clone)]
+pub(crate) struct Cloud {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    rows: Store,
+    streams: Streams,
+    tables: Tables,
+    settings: Settings,
+    calls: Mutex<BTreeMap<(String, String), u64>>,
+    home: Option<PathBuf>,
+    /// Held for as long as the state is in use; the system drops it with the process.
+    _lock: Option<File>,
+}
+
+impl std::fmt::Debug for Cloud {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Cloud").field("home", &self.inner.home).finish_non_exhaustive()
+    }
+}
+
+impl Cloud {
+    /// Opens the state in `dir`, creating it when missing; one process at a time may hold it.
+    pub(crate) fn open(dir: &Path, settings: Settings) -> Result<Self, OpenError> {
+        let lock = lock(dir)?;
+        // Only the holder of the lock writes this file, so what is there now is from a process that died.
+        discard(&dir.join(LISTENER)).map_err(|source| OpenError::Folder { dir: dir.to_owned(), source })?;
+        let path = dir.join(ROWS);
+        let rows = Store::open(&path).map_err(|source| OpenError::Rows { path, source })?;
+        Ok(Self::with(rows, Some(dir), settings, Some(lock)))
+    }
+
+    /// Makes a cloud that is forgotten when it is dropped.
+    pub(crate) fn memory(settings: Settings) -> Result<Self, OpenError> {
+        let rows = Store::memory().map_err(|source| OpenError::Rows { path: PathBuf::from(":memory:"), source })?;
+        Ok(Self::with(rows, None, settings, None))
+    }
+
+    fn with(rows: Store, home: Option<&Path>, settings: Settings, lock: Option<File>) -> Self {
+        let streams = Streams::new(home.map(|dir| dir.join("kinesis")), settings.delay);
+        let tables = Tables::new(home.map(|dir| dir.join("dynamodb")));
+        let home = home.map(Path::to_owned);
+        Self { inner: Arc::new(Inner { rows, streams, tables, settings, calls: Mutex::default(), home, _lock: lock }) }
+    }
+
+    /// Answers one HTTP request to any service.
+    pub(crate) async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
+        if self.inner.settings.latency > 0 {
+            tokio::time::sleep(Duration::from_millis(self.inner.settings.latency)).await;
+        }
+        let (parts, body) = request.into_parts();
+        let answer = AssertUnwindSafe(self.answer(&parts, &body)).catch_unwind().await;
+        answer.unwrap_or_else(|_| {
+            let fault = Fault::with_status(500, "InternalFailure", "the local cloud failed on this request");
+            envelope::respond(&Form::Json("application/x-amz-json-1.1"), Err(fault))
+        })
+    }
+
+    async fn answer(&self, parts: &Parts, body: &Bytes) -> Response<Bytes> {
+        if let Some(path) = parts.uri.path().strip_prefix("/_local/") {
+            return self.own(path);
+        }
+        // Before the service is known, its protocol is not either: the content type is the best guess.
+        let guess = guess_form(parts);
+        let caller = match Caller::read(parts) {
+            Ok(caller) => caller,
+            Err(fault) => return envelope::respond(&guess, Err(fault)),
+        };
+        let route = match router::find(parts, &caller, body) {
+            Ok(route) => route,
+            Err(fault) => return envelope::respond(&guess, Err(fault)),
+        };
+        let outcome = match router::decode(parts, body, &route, caller, &self.inner.settings) {
+            Ok(call) => self.call(&route, &call).await,
+            Err(fault) => Err(fault),
+        };
+        envelope::respond(&route.form, outcome)
+    }
+
+    async fn call(&self, route: &Route, call: &Call) -> Outcome {
+        self.count(route, call);
+        let rows = &self.inner.rows;
+        match route.entry.handler {
+            Handler::Rows(service) => match rows.transaction(call, |tx| service.handle(tx, call))? {
+                Answer::Later(work) => work.run().await,
+                answer => Ok(answer),
+            },
+            Handler::Streams => self.inner.streams.handle(rows, call).await,
+            Handler::Tables => self.inner.tables.handle(rows, call),
+            Handler::Refused(text) => Err(Fault::new("UnsupportedOperationException", text)),
+        }
+    }
+
+    fn count(&self, route: &Route, call: &Call) {
+        let operation = match (route.entry.wire, &call.input) {
+            (Wire::Rest, Input::Rest { segments, .. }) => {
+                format!("{} {}", call.operation, segments.get(1).map_or("", String::as_str))
+            }
+            _ => call.operation.clone(),
+        };
+        let mut calls = self.inner.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        *calls.entry((route.entry.signing.to_owned(), operation)).or_default() += 1;
+    }
+
+    /// Returns how often each operation was called: service, operation, count. Lambda's operations are a
+    /// method and the collection, such as `GET functions`.
+    pub(crate) fn calls(&self) -> Vec<(String, String, u64)> {
+        let calls = self.inner.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.iter().map(|((service, operation), count)| (service.clone(), operation.clone(), *count)).collect()
+    }
+
+    /// Answers the paths that are the local cloud's own.
+    fn own(&self, path: &str) -> Response<Bytes> {
+        let segments: Vec<_> = path.split('/').collect();
+        match segments.as_slice() {
+            ["calls"] => {
+                let entry =
+                    |(service, operation, count)| json!({"service": service, "operation": operation, "count": count});
+                let calls: Value = self.calls().into_iter().map(entry).collect();
+                envelope::raw(200, "application/json", calls.to_string().into_bytes())
+            }
+            ["code", account, region, function] => self.code(account, region, function),
+            _ => envelope::raw(404, "text/plain", b"the local cloud has no such path\n".to_vec()),
+        }
+    }
+
+    fn code(&self, account: &str, region: &str, function: &str) -> Response<Bytes> {
+        let name = percent_encoding::percent_decode_str(function).decode_utf8_lossy();
+        let mut call = Call::new("GetCode", Input::Json(Value::Null), 0);
+        (call.account, call.region) = (account.to_owned(), region.to_owned());
+        let found = self.inner.rows.transaction(&call, |tx| tx.get::<String>(CODE, &name));
+        match found.ok().flatten().and_then(|text| STANDARD.decode(text).ok()) {
+            Some(zip) => envelope::raw(200, "application/zip", zip),
+            None => envelope::raw(404, "text/plain", b"there is no code of such a function\n".to_vec()),
+        }
+    }
+
+    /// Writes down where this cloud can be reached, for processes that find its state in use.
+    pub(crate) fn announce(&self, url: &str) -> io::Result<()> {
+        let Some(home) = &self.inner.home else { return Ok(()) };
+        fs_err::write(home.join(LISTENER), url)
+    }
+
+    /// Takes the announcement back.
+    pub(crate) fn withdraw(&self) -> io::Result<()> {
+        let Some(home) = &self.inner.home else { return Ok(()) };
+        discard(&home.join(LISTENER))
+    }
+}
+
+fn guess_form(parts: &Parts) -> Form {
+    let content_type = parts.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if content_type.starts_with("application/x-www-form-urlencoded") {
+        Form::Query { operation: String::new(), namespace: "http://webservices.amazon.com/AWSFault/2005-15-09" }
+    } else {
+        Form::Json("application/x-amz-json-1.1")
+    }
+}
+
+/// Empties the local cloud in `dir`; refuses while a process uses it.
+pub(crate) fn reset(dir: &Path) -> Result<(), OpenError> {
+    if !dir.exists() {
+        return Ok(());
+    }
+    let _lock = lock(dir)?;
+    STATE
+        .iter()
+        .try_for_each(|name| discard(&dir.join(name)))
+        .map_err(|source| OpenError::Folder { dir: dir.to_owned(), source })
+}
+
+fn lock(dir: &Path) -> Result<File, OpenError> {
+    let folder = |source| OpenError::Folder { dir: dir.to_owned(), source };
+    fs_err::create_dir_all(dir).map_err(folder)?;
+    let file = File::options().create(true).append(true).open(dir.join(LOCK)).map_err(folder)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let listener = fs_err::read_to_string(dir.join(LISTENER)).ok().filter(|url| !url.is_empty());
+            Err(OpenError::Busy { dir: dir.to_owned(), listener })
+        }
+        Err(TryLockError::Error(source)) => Err(folder(source)),
+    }
+}
+
+fn discard(path: &Path) -> io::Result<()> {
+    let gone = if path.is_dir() { fs_err::remove_dir_all(path) } else { fs_err::remove_file(path) };
+    match gone {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,80 @@
+//! The local cloud behind a loopback socket, for boto3, the AWS CLI, Terraform and Lambda code.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use http::Response;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{Cloud, Fault, OpenError, Settings, envelope, router};
+
+/// Larger than any request that AWS takes in one piece (Lambda code: 50 MB, as base64).
+const BODY_LIMIT: usize = 100 << 20;
+
+/// A running listener.
+pub(crate) struct Listener {
+    cloud: Cloud,
+    address: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<io::Result<()>>,
+}
+
+impl Listener {
+    /// Returns the URL that clients take as endpoint.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Returns the cloud behind the socket.
+    pub(crate) fn cloud(&self) -> &Cloud {
+        &self.cloud
+    }
+
+    /// Waits until the listener ends by itself, which it does only on an error of the socket.
+    pub(crate) async fn ended(&mut self) -> io::Result<()> {
+        (&mut self.task).await.map_err(io::Error::other)?
+    }
+
+    /// Finishes the requests in flight and gives the state back.
+    pub(crate) async fn stop(self) -> io::Result<()> {
+        self.stop.cancel();
+        let served = self.task.await.map_err(io::Error::other)?;
+        self.cloud.withdraw().and(served)
+    }
+}
+
+/// Opens the cloud in `dir` and serves it on `address`; port 0 takes a free one.
+pub(crate) async fn serve(dir: &Path, address: SocketAddr, settings: Settings) -> Result<Listener, OpenError> {
+    let cloud = Cloud::open(dir, settings)?;
+    let listener = listen(cloud, address).await.map_err(|source| OpenError::Bind { address, source })?;
+    let announced = listener.cloud.announce(&listener.url());
+    announced.map_err(|source| OpenError::Folder { dir: dir.to_owned(), source })?;
+    Ok(listener)
+}
+
+/// Serves a cloud that is already open.
+pub(crate) async fn listen(cloud: Cloud, address: SocketAddr) -> io::Result<Listener> {
+    let socket = TcpListener::bind(address).await?;
+    let address = socket.local_addr()?;
+    let stop = CancellationToken::new();
+    let app = Router::new().fallback(answer).with_state(cloud.clone());
+    let server = axum::serve(socket, app).with_graceful_shutdown(stop.clone().cancelled_owned());
+    Ok(Listener { cloud, address, stop, task: tokio::spawn(server.into_future()) })
+}
+
+async fn answer(State(cloud): State<Cloud>, request: Request) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let response = if let Ok(body) = to_bytes(body, BODY_LIMIT).await {
+        cloud.handle(Request::from_parts(parts, body)).await
+    } else {
+        let fault = Fault::with_status(413, "RequestEntityTooLarge", "the request body is cut off or over 100 MB");
+        envelope::respond(&router::Form::Json("application/x-amz-json-1.1"), Err(fault))
+    };
+    response.map(Body::from)
+}

@@ -1,0 +1,3 @@
+//! What is made from local files before it goes to AWS.
+
+pub mod lambda;

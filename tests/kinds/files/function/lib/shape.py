@@ -1,0 +1,2 @@
+def shape(value):
+    return type(value).__name__
