@@ -91,7 +91,7 @@ impl Kind for SnsSubscription {
         }
         if own_topic {
             // Before Subscribe, so that a crash in between leaves a mark without a subscription and never the reverse.
-            write_entry(cx, &handle, tags.get(marks::SPEC)).await?;
+            write_entry(cx, &handle, tags).await?;
         } else {
             cx.note("the topic is not of this stack, so the subscription cannot be marked: removed from the file, it will stay in AWS");
         }
@@ -109,7 +109,8 @@ impl Kind for SnsSubscription {
         Ok((handle.to_string(), SubscriptionOutputs { arn: Some(arn) }))
     }
 
-    async fn update(cx: &Cx, want: &Spec, found: &Spec, _: &Changes<'_>) -> Result<()> {
+    async fn update(cx: &Cx, want: &Spec, found: &Spec, changes: &Changes<'_>) -> Result<()> {
+        let want = &changes.target(want, found)?;
         let handle = Handle::of(&want.topic_arn, want.protocol, &want.endpoint);
         let all = list(cx, &handle.topic).await?;
         let live = find(&handle, &all).ok_or_else(|| KindError::not_found("the subscription is gone"))?;
@@ -136,7 +137,7 @@ impl Kind for SnsSubscription {
         Ok(())
     }
 
-    async fn retag(cx: &Cx, set: &Tags, _: &[String]) -> Result<()> {
+    async fn retag(cx: &Cx, set: &Tags, remove: &[String]) -> Result<()> {
         let Some(handle) = physical(cx)? else { return Err(KindError::not_found("the subscription is not known")) };
         let tags = tags_of(cx, &handle.topic).await?;
         if marks::stack_of(&tags) != Some(&cx.key.stack) {
@@ -227,10 +228,9 @@ fn marks_of(cx: &Cx, topic_tags: &Tags, ours: &[Entry], handle: &Handle) -> Tags
     marks.into_iter().map(|(key, value)| (key.to_owned(), value.clone())).collect()
 }
 
-async fn write_entry(cx: &Cx, handle: &Handle, spec: Option<&String>) -> Result<()> {
-    let value = entry::tag_value(handle, spec.map_or("", String::as_str));
-    let tags = Tags::from([(entry::tag_key(&cx.key.id, handle), value)]);
-    retag_topic(cx, &handle.topic, &tags, &[]).await
+async fn write_entry(cx: &Cx, handle: &Handle, marks: &Tags) -> Result<()> {
+    let tag = Entry::new(handle.clone(), marks).tag(&cx.key.id);
+    retag_topic(cx, &handle.topic, &Tags::from([tag]), &[]).await
 }
 
 fn confirmed(live: &Subscription) -> Option<String> {
@@ -337,7 +337,7 @@ mod tests {
     #[test]
     fn the_marked_subscription_is_found_before_the_wanted_one() {
         let all = [live("+70000000001", "arn:1"), live("+70000000002", PENDING)];
-        let ours = [Entry { handle: handle("+70000000002"), spec: None }];
+        let ours = [Entry::new(handle("+70000000002"), &Tags::new())];
         let picked = |want: &Spec, ours: &[Entry]| {
             let picked = pick(&cx(None), Some(want), TOPIC, ours, &all).unwrap();
             picked.and_then(|(_, live)| live.endpoint.clone())

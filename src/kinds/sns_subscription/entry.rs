@@ -1,7 +1,7 @@
 //! Marks of subscriptions, kept as tags of their topic.
 //!
-//! One tag for each subscription: key `stackctl:sub:<resource id>:<hash>`, value `<protocol>:<spec hash>`. The hash is
-//! of topic, protocol and endpoint, so that a replacement and what it replaces have a mark each.
+//! One tag for each subscription: key `stackctl:sub:<resource id>:<hash>`, value `<protocol>:<spec hash>` with
+//! `:protect` and `:retain` after it where these marks are set. The hash in the key is of topic, protocol and endpoint, so that a replacement and what it replaces have a mark each.
 
 use std::fmt;
 
@@ -25,7 +25,8 @@ pub(super) struct Handle {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) handle: Handle,
-    pub(super) spec: Option<String>,
+    /// Marks besides stack and resource.
+    marks: Tags,
 }
 
 impl fmt::Display for Handle {
@@ -61,26 +62,39 @@ fn canonical(protocol: Protocol, endpoint: &str) -> String {
     }
 }
 
+/// Marks that are words after the spec hash.
+const FLAGS: [(&str, &str); 2] = [(marks::PROTECT, "protect"), (marks::RETAIN, "retain")];
+
 impl Entry {
+    /// Makes the mark of a subscription from the marks it would have as tags.
+    pub(super) fn new(handle: Handle, marks: &Tags) -> Self {
+        let kept = [marks::SPEC, marks::PROTECT, marks::RETAIN];
+        let kept = kept.iter().filter_map(|key| Some(((*key).to_owned(), marks.get(*key)?.clone())));
+        Self { handle, marks: kept.collect() }
+    }
+
     /// Returns the marks as if the subscription had tags.
     pub(super) fn marks(&self, stack: &str, id: &str) -> Tags {
-        let marks = [
-            (marks::STACK, Some(stack.to_owned())),
-            (marks::RESOURCE, Some(id.to_owned())),
-            (marks::SPEC, self.spec.clone()),
-        ];
-        marks.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+        let mut all = self.marks.clone();
+        all.insert(marks::STACK.to_owned(), stack.to_owned());
+        all.insert(marks::RESOURCE.to_owned(), id.to_owned());
+        all
+    }
+
+    /// Returns the tag of the topic.
+    pub(super) fn tag(&self, id: &str) -> (String, String) {
+        let spec = self.marks.get(marks::SPEC).map_or("", String::as_str);
+        let mut value = format!("{}:{spec}", self.handle.protocol.word());
+        for (_, word) in FLAGS.iter().filter(|(mark, _)| marks::is_set(&self.marks, mark)) {
+            value = format!("{value}:{word}");
+        }
+        (tag_key(id, &self.handle), value)
     }
 }
 
 /// Returns the key of the tag.
 pub(super) fn tag_key(id: &str, handle: &Handle) -> String {
     format!("{PREFIX}{id}:{}", handle.hash)
-}
-
-/// Returns the value of the tag.
-pub(super) fn tag_value(handle: &Handle, spec: &str) -> String {
-    format!("{}:{spec}", handle.protocol.word())
 }
 
 /// Lists the marks among a topic's tags, with the ids of their resources.
@@ -95,10 +109,14 @@ pub(super) fn of_resource(topic: &str, tags: &Tags, id: &str) -> Vec<Entry> {
 
 fn read(topic: &str, key: &str, value: &str) -> Option<(String, Entry)> {
     let (id, hash) = key.strip_prefix(PREFIX)?.rsplit_once(':')?;
-    let (protocol, spec) = value.split_once(':')?;
-    let handle = Handle { topic: topic.to_owned(), protocol: Protocol::parse(protocol)?, hash: hash.to_owned() };
-    let spec = Some(spec.to_owned()).filter(|spec| !spec.is_empty());
-    Some((id.to_owned(), Entry { handle, spec }))
+    let mut words = value.split(':');
+    let protocol = Protocol::parse(words.next()?)?;
+    let handle = Handle { topic: topic.to_owned(), protocol, hash: hash.to_owned() };
+    let spec = words.next().filter(|spec| !spec.is_empty()).map(|spec| (marks::SPEC.to_owned(), spec.to_owned()));
+    let flags: Vec<&str> = words.collect();
+    let flags = FLAGS.iter().filter(|(_, word)| flags.contains(word));
+    let marks = spec.into_iter().chain(flags.map(|(mark, _)| ((*mark).to_owned(), "true".to_owned()))).collect();
+    Some((id.to_owned(), Entry { handle, marks }))
 }
 
 #[cfg(test)]
@@ -111,12 +129,14 @@ mod tests {
     fn handles_and_marks_read_back() {
         let handle = Handle::of(TOPIC, Protocol::EmailJson, "a@b.c");
         assert_eq!(Handle::parse(&handle.to_string()).unwrap(), handle);
+        let marks =
+            Tags::from([(marks::SPEC.to_owned(), "abc".to_owned()), (marks::RETAIN.to_owned(), "true".to_owned())]);
+        let entry = Entry::new(handle, &marks);
         let tags = Tags::from([
-            (tag_key("mail", &handle), tag_value(&handle, "abc")),
+            entry.tag("mail"),
             ("stackctl:stack".to_owned(), "s".to_owned()),
             ("stackctl:sub:broken".to_owned(), "x".to_owned()),
         ]);
-        let entry = Entry { handle: handle.clone(), spec: Some("abc".to_owned()) };
         assert_eq!(all(TOPIC, &tags), [("mail".to_owned(), entry.clone())]);
         assert_eq!(of_resource(TOPIC, &tags, "mail"), [entry]);
         assert_eq!(of_resource(TOPIC, &tags, "other"), []);
@@ -132,8 +152,8 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_gives_the_three_marks() {
-        let entry = Entry { handle: Handle::of(TOPIC, Protocol::Sms, "+7"), spec: None };
+    fn an_entry_gives_the_marks() {
+        let entry = Entry::new(Handle::of(TOPIC, Protocol::Sms, "+7"), &Tags::new());
         let tags = entry.marks("s", "phone");
         assert_eq!((marks::stack_of(&tags), marks::resource_of(&tags), tags.len()), (Some("s"), Some("phone"), 2));
     }
