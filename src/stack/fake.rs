@@ -1,18 +1,16 @@
 //! Kinds for tests of the loader and the checks: a stream, a role and loose kinds of any name.
 
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use std::path::Path;
 
-use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::aws::Cx;
-use crate::diff::{Change, Fields};
 use crate::kind::{
-    AnyKind, Changes, Erased, Fault, Files, Found, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned,
-    Place, Result, Tagging, Tags,
+    AnyKind, Changes, Erased, Fault, Files, Grant, Kind, KindError, Naming, Observed, Owned, Result, Tags,
 };
 
 use super::load::{Loaded, load_text};
@@ -21,9 +19,9 @@ use super::variables::Inputs;
 
 static STREAM: Erased<FakeStream> = Erased::new();
 static ROLE: Erased<FakeRole> = Erased::new();
-static APPLICATION: Loose = Loose("kinesis_analytics_application");
-static INSTANCE: Loose = Loose("ec2_instance");
-static KINESIS: Loose = Loose("kinesis_stream");
+static APPLICATION: Erased<Loose<Application>> = Erased::new();
+static INSTANCE: Erased<Loose<Instance>> = Erased::new();
+static KINESIS: Erased<Loose<Stream>> = Erased::new();
 
 pub(crate) static KINDS: &[&dyn AnyKind] = &[&STREAM, &ROLE, &APPLICATION, &INSTANCE, &KINESIS];
 
@@ -196,90 +194,63 @@ impl Kind for FakeRole {
     }
 }
 
+/// The name of a loose kind.
+pub(crate) trait Label: Send + Sync + 'static {
+    const TYPE: &'static str;
+}
+
+pub(crate) struct Application;
+
+impl Label for Application {
+    const TYPE: &'static str = "kinesis_analytics_application";
+}
+
+pub(crate) struct Instance;
+
+impl Label for Instance {
+    const TYPE: &'static str = "ec2_instance";
+}
+
+pub(crate) struct Stream;
+
+impl Label for Stream {
+    const TYPE: &'static str = "kinesis_stream";
+}
+
 /// A kind that takes any fields.
-struct Loose(&'static str);
+pub(crate) struct Loose<L>(PhantomData<fn() -> L>);
 
-static NO_FIELDS: std::sync::LazyLock<Fields> = std::sync::LazyLock::new(Fields::default);
+type Fields = BTreeMap<String, Value>;
 
-#[async_trait]
-impl AnyKind for Loose {
-    fn type_name(&self) -> &'static str {
-        self.0
-    }
+impl<L: Label> Kind for Loose<L> {
+    const TYPE: &'static str = L::TYPE;
+    const TITLE: &'static str = "Anything";
+    const DELETE_RANK: u8 = 3;
+    const NAMING: Naming = Naming::Name { pattern: ".*" };
+    type Spec = Fields;
+    type Outputs = StreamOutputs;
 
-    fn title(&self) -> &'static str {
-        "Anything"
-    }
-
-    fn delete_rank(&self) -> u8 {
-        3
-    }
-
-    fn naming(&self) -> Naming {
-        Naming::Name { pattern: ".*" }
-    }
-
-    fn tagging(&self) -> Tagging {
-        Tagging::Full
-    }
-
-    fn tag_index(&self) -> Option<&'static str> {
-        None
-    }
-
-    fn grants(&self) -> &'static [Grant] {
-        &[]
-    }
-
-    fn spec_schema(&self) -> Value {
-        json!({"type": "object", "additionalProperties": true})
-    }
-
-    fn output_schema(&self) -> Value {
-        json!({"properties": {"arn": {}, "name": {}}})
-    }
-
-    fn fields(&self) -> &Fields {
-        &NO_FIELDS
-    }
-
-    fn normal(&self, spec: &Value) -> std::result::Result<Value, Fault> {
-        Ok(spec.clone())
-    }
-
-    fn prepare(&self, spec: &Value, _: &Files) -> std::result::Result<Value, Vec<Fault>> {
-        Ok(spec.clone())
-    }
-
-    fn predict(&self, _: &Place, _: &Key, _: &Value) -> Outputs {
-        Outputs::new()
-    }
-
-    fn physical_of_arn(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    async fn observe(&self, _: &Cx, _: Option<&Value>) -> Result<Option<Found>> {
+    async fn observe(_: &Cx, _: Option<&Fields>) -> Result<Option<Observed<Fields, StreamOutputs>>> {
         none()
     }
 
-    async fn create(&self, _: &Cx, _: &Value, _: &Tags) -> Result<(String, Outputs)> {
+    async fn create(_: &Cx, _: &Fields, _: &Tags) -> Result<(String, StreamOutputs)> {
         none()
     }
 
-    async fn update(&self, _: &Cx, _: &Value, _: &Value, _: &[Change]) -> Result<()> {
+    async fn update(_: &Cx, _: &Fields, _: &Fields, _: &Changes<'_>) -> Result<()> {
         none()
     }
 
-    async fn delete(&self, _: &Cx) -> Result<()> {
+    async fn delete(_: &Cx) -> Result<()> {
         none()
     }
 
-    async fn retag(&self, _: &Cx, _: &Tags, _: &[String]) -> Result<()> {
+    async fn retag(_: &Cx, _: &Tags, _: &[String]) -> Result<()> {
         none()
     }
 
-    async fn owned(&self, _: &Cx) -> Result<Vec<Owned>> {
+    async fn owned(_: &Cx) -> Result<Vec<Owned>> {
         none()
     }
 }
