@@ -144,10 +144,12 @@ impl Kind for SnsSubscription {
             cx.note("the topic is not of this stack, so the subscription cannot be marked");
             return Ok(());
         }
-        let before =
-            entry::of_resource(&handle.topic, &tags, &cx.key.id).into_iter().find(|entry| entry.handle == handle);
-        let spec = set.get(marks::SPEC).cloned().or(before.and_then(|entry| entry.spec));
-        write_entry(cx, &handle, spec.as_ref()).await
+        let entries = entry::of_resource(&handle.topic, &tags, &cx.key.id);
+        let before = entries.into_iter().find(|entry| entry.handle == handle);
+        let mut marks = before.map(|entry| entry.marks(&cx.key.stack, &cx.key.id)).unwrap_or_default();
+        marks.retain(|key, _| !remove.contains(key));
+        marks.extend(set.clone());
+        write_entry(cx, &handle, &marks).await
     }
 
     async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
