@@ -26,9 +26,11 @@ pub(super) fn check(stack: &Stack) -> Vec<Problem> {
         collect(&machine.spec, "", &mut texts);
         let mut told = BTreeSet::new();
         for (path, text) in texts {
-            let names = flow.captures_iter(text).filter_map(|found| found.get(1)).map(|found| found.as_str());
-            for name in names.filter(|name| told.insert(*name)) {
-                problems.extend(target(machine, &path, name, &streams));
+            for found in flow.captures_iter(text) {
+                let (whole, [name]) = found.extract();
+                if told.insert(name) {
+                    problems.extend(target(machine, &path, name, &streams).map(|problem| problem.at_text(whole)));
+                }
             }
         }
     }
@@ -113,9 +115,9 @@ mod tests {
     #[test]
     fn another_name_is_refused() {
         insta::assert_snapshot!(fake::problems(&file("Airline_Tickets")));
-        assert!(fake::problems(&file("tickets")).contains("the streams of this stack are `airline_tickets`"));
-        assert!(fake::problems(&file("${airline_tickets.arn}")).contains("not the name of a stream"));
-        assert!(fake::problems(&file("")).contains("sends to nothing"));
+        assert!(fake::messages(&file("tickets")).contains("the streams of this stack are `airline_tickets`"));
+        assert!(fake::messages(&file("${airline_tickets.arn}")).contains("not the name of a stream"));
+        assert!(fake::messages(&file("")).contains("sends to nothing"));
     }
 
     #[test]

@@ -21,14 +21,15 @@ pub(super) fn check(stack: &Stack) -> Vec<Problem> {
 }
 
 fn application(resource: &Resource) -> Vec<Problem> {
-    let code = resource.spec.get("application_code").and_then(Value::as_str).unwrap_or_default();
-    let view = View { resource, script: read(code), given: given(&resource.spec) };
+    let view = View { resource, script: read(code_of(resource)), given: given(&resource.spec) };
     let mut problems = view.outputs();
-    if view.has_code() {
-        problems.extend(view.sources());
-        problems.extend(view.targets());
-    }
+    problems.extend(view.sources());
+    problems.extend(view.targets());
     problems
+}
+
+fn code_of(resource: &Resource) -> &str {
+    resource.spec.get("application_code").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// One application with its SQL read.
@@ -58,9 +59,8 @@ fn list<'a>(spec: &'a Value, field: &str) -> &'a [Value] {
 }
 
 impl View<'_> {
-    fn has_code(&self) -> bool {
-        let code = self.resource.spec.get("application_code").and_then(Value::as_str).unwrap_or_default();
-        !code.trim().is_empty()
+    fn code(&self) -> &str {
+        code_of(self.resource)
     }
 
     fn created(&self) -> impl Iterator<Item = &str> + Clone {
@@ -149,7 +149,8 @@ impl View<'_> {
     fn in_sql(&self, name: &Name, message: &str) -> Problem {
         let place = format!("line {}, column {} of the SQL", name.line, name.column);
         let path = path_of(self.resource, "application_code");
-        Problem::error(path, format!("{message} ({place})")).label(place)
+        let line = self.code().lines().nth(name.line - 1).unwrap_or_default().trim();
+        Problem::error(path, format!("{message} ({place})")).at_text(line).label(place)
     }
 }
 
@@ -186,7 +187,7 @@ mod tests {
     #[test]
     fn an_output_that_the_sql_never_creates_is_refused() {
         insta::assert_snapshot!(fake::problems(&file(GOOD, "IN_APP_STREAM")));
-        assert!(fake::problems(&file(GOOD, "dest")).contains("did you mean `DEST`, line 1 of the SQL?"));
+        assert!(fake::messages(&file(GOOD, "dest")).contains("did you mean `DEST`, line 1 of the SQL?"));
     }
 
     #[test]

@@ -158,8 +158,23 @@ async fn a_role_lives() {
     let least = json!({"service": "lambda.amazonaws.com"});
     let changes = [full.clone(), least.clone(), other, full.clone()];
     account.subject("iam_role", "Reader").lives(&least, &changes).await;
-    account.subject("iam_role", "Writer").lives(&full, &[least.clone()]).await;
+    account.subject("iam_role", "Writer").lives(&full, std::slice::from_ref(&least)).await;
     account.subject("iam_role", "Theirs").refuses_foreign(&least).await;
+}
+
+#[tokio::test]
+async fn policies_are_swapped_even_where_there_is_no_room_for_both() {
+    let account = Account::new();
+    let names =
+        ["AmazonKinesisFullAccess", "AmazonSNSFullAccess"].map(|name| format!("arn:aws:iam::aws:policy/{name}"));
+    let large = |letter: &str| {
+        json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": "s3:*", "Resource": format!("arn:aws:s3:::{}", letter.repeat(6000))}]})
+    };
+    let with = |name: &str, arn: &str| json!({"service": "lambda.amazonaws.com", "managed_policy_arns": arn, "inline_policies": {name: large(name)}});
+    let role = account.subject("iam_role", "Full");
+    role.create(&with("a", &names[0])).await;
+    role.update(&with("b", &names[1])).await;
 }
 
 #[tokio::test]

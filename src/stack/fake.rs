@@ -44,6 +44,12 @@ pub(crate) fn problems(text: &str) -> String {
     load(text).unwrap_err().render(false, 100)
 }
 
+/// Loads a text that is wrong, and returns what is told without places.
+pub(crate) fn messages(text: &str) -> String {
+    let told = load(text).unwrap_err().problems.into_iter();
+    told.map(|problem| format!("{} ({})\n", problem.message, problem.help.unwrap_or_default())).collect()
+}
+
 /// How a stream grows.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]

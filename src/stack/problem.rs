@@ -124,10 +124,14 @@ impl Problem {
     }
 }
 
-/// Returns a dotted path one step longer.
+/// Returns a dotted path one step longer; an empty side adds nothing.
 #[must_use]
 pub fn join(path: &str, step: &str) -> String {
-    if path.is_empty() { step.to_owned() } else { format!("{path}.{step}") }
+    match (path, step) {
+        ("", _) => step.to_owned(),
+        (_, "") => path.to_owned(),
+        _ => format!("{path}.{step}"),
+    }
 }
 
 /// All problems of a file, in the order of the file.

@@ -213,6 +213,10 @@ impl<'a> Scan<'a> {
 
     fn unreadable(&mut self, error: &ScanError) -> Stop {
         let at = self.bytes.at(error.marker().index());
+        // The parser has a limit of its own, which brackets without spaces reach before the walk sees them.
+        if error.info().contains("recursion limit") {
+            return self.too_deep(at..at);
+        }
         self.problems.push(
             Problem::error("", format!("this is not YAML: {}", error.info()))
                 .at_bytes(at..at)

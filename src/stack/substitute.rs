@@ -93,7 +93,7 @@ impl Known<'_> {
     fn part(&self, reference: &Reference, written: &str, path: &str, problems: &mut Vec<Problem>) -> String {
         match self.find(reference, written, path, problems) {
             Found::Value(value @ (Value::Null | Value::Array(_) | Value::Object(_))) => {
-                let what = super::text::describe(&value);
+                let what = if value.is_null() { "null" } else { super::text::describe(&value) };
                 problems.push(
                     Problem::error(path, format!("`{written}` is {what} and cannot be part of a text"))
                         .at_text(written)

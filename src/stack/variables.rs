@@ -262,7 +262,7 @@ impl Declaration<'_> {
         let compiled = match pattern.as_str().map(regex::Regex::new) {
             Some(Ok(compiled)) => compiled,
             Some(Err(error)) => {
-                let message = format!("`pattern` is not a regular expression: {}", one_line(&error.to_string()));
+                let message = format!("`pattern` is not a regular expression: {}", last_line(&error.to_string()));
                 return problems.push(Problem::error(at, message));
             }
             None => return problems.push(Problem::error(at, "`pattern` is a regular expression, as text")),
@@ -350,8 +350,9 @@ fn texts(value: &Value) -> Vec<String> {
     }
 }
 
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+/// Returns the last line of a drawn error, which is the reason.
+fn last_line(text: &str) -> &str {
+    text.lines().last().unwrap_or_default().trim_start_matches("error: ")
 }
 
 #[cfg(test)]
