@@ -1,6 +1,7 @@
 //! The registry: every type of AWS resource that a stack file can name, one file each.
 
 pub mod cloudwatch_log_group;
+pub mod dynamodb_table;
 pub mod fields;
 mod iam;
 pub mod iam_instance_profile;
@@ -10,6 +11,11 @@ mod json;
 pub mod kinesis_analytics_application;
 pub mod kinesis_stream;
 pub mod policy;
+pub mod json;
+pub mod kinesis_analytics_application;
+pub mod kinesis_stream;
+pub mod policy;
+pub mod sns_subscription;
 pub mod sns_topic;
 pub mod ssm_parameter;
 
@@ -23,6 +29,9 @@ pub static KINDS: &[&dyn AnyKind] = &[
     &Erased::<iam_policy::IamPolicy>::new(),
     &Erased::<iam_instance_profile::IamInstanceProfile>::new(),
     &Erased::<sns_topic::SnsTopic>::new(),
+    &Erased::<dynamodb_table::DynamodbTable>::new(),
+    &Erased::<sns_topic::SnsTopic>::new(),
+    &Erased::<sns_subscription::SnsSubscription>::new(),
     &Erased::<cloudwatch_log_group::CloudwatchLogGroup>::new(),
     &Erased::<ssm_parameter::SsmParameter>::new(),
 ];
