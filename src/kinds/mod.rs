@@ -2,6 +2,7 @@
 
 pub mod kinesis_analytics_application;
 pub mod kinesis_stream;
+pub mod lambda_function;
 pub mod policy;
 
 use crate::kind::{AnyKind, Erased};
@@ -10,6 +11,7 @@ use crate::kind::{AnyKind, Erased};
 pub static KINDS: &[&dyn AnyKind] = &[
     &Erased::<kinesis_stream::KinesisStream>::new(),
     &Erased::<kinesis_analytics_application::KinesisAnalyticsApplication>::new(),
+    &Erased::<lambda_function::LambdaFunction>::new(),
 ];
 
 /// Returns the kind of a `type:`.
