@@ -2,6 +2,7 @@
 
 pub mod kinesis_analytics_application;
 pub mod kinesis_stream;
+pub mod lambda_event_source_mapping;
 pub mod lambda_function;
 pub mod policy;
 
@@ -12,6 +13,7 @@ pub static KINDS: &[&dyn AnyKind] = &[
     &Erased::<kinesis_stream::KinesisStream>::new(),
     &Erased::<kinesis_analytics_application::KinesisAnalyticsApplication>::new(),
     &Erased::<lambda_function::LambdaFunction>::new(),
+    &Erased::<lambda_event_source_mapping::LambdaEventSourceMapping>::new(),
 ];
 
 /// Returns the kind of a `type:`.
