@@ -6,7 +6,12 @@
 
 pub mod apply;
 pub mod aws;
+pub mod checks;
+pub mod cli;
+pub mod commands;
 pub mod diff;
+pub mod entry;
+pub mod failure;
 pub mod graph;
 pub mod kind;
 pub mod kinds;
@@ -14,4 +19,6 @@ pub mod live;
 pub(crate) mod local;
 pub mod package;
 pub mod plan;
+pub mod report;
+pub mod session;
 pub mod stack;

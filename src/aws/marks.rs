@@ -6,6 +6,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::diff::Fields;
+use super::error::{Class, KindError};
 use crate::kind::{Key, Tags};
 
 /// Tag with the name of the stack.
@@ -56,6 +57,16 @@ pub fn stack_of(tags: &Tags) -> Option<&str> {
 #[must_use]
 pub fn resource_of(tags: &Tags) -> Option<&str> {
     tags.get(RESOURCE).map(String::as_str)
+}
+
+/// Decides about an object that a create call found there already: one with our own marks is the work of a call whose
+/// answer was lost, and success; anybody else's is not ours.
+///
+/// # Errors
+/// Returns the call's error as [`Class::Exists`] when the object is somebody else's.
+pub fn settle(present: &Tags, wanted: &Tags, error: KindError) -> Result<(), KindError> {
+    let same = |key: &str| present.get(key) == wanted.get(key);
+    if same(STACK) && same(RESOURCE) { Ok(()) } else { Err(KindError { class: Class::Exists, ..error }) }
 }
 
 /// Returns the hash of a spec: 128 bits in hexadecimal, the same for the same values whatever the order of keys.
@@ -133,6 +144,17 @@ mod tests {
     fn hash_tells_nothing_of_secrets() {
         assert_eq!(hash(&json!({"token": "one"})), hash(&json!({"token": "two"})));
         assert_eq!(hash(&json!({"url": "x?hunter2"})), hash(&json!({"url": "x?secret"})));
+    }
+
+    #[test]
+    fn only_our_own_object_is_settled() {
+        let tags =
+            |stack: &str, id: &str| Tags::from([(STACK.into(), stack.to_owned()), (RESOURCE.into(), id.to_owned())]);
+        let error = || KindError::invalid("exists");
+        assert!(settle(&tags("a", "r"), &tags("a", "r"), error()).is_ok());
+        for other in [tags("b", "r"), tags("a", "s"), Tags::new()] {
+            assert_eq!(settle(&other, &tags("a", "r"), error()).unwrap_err().class, Class::Exists);
+        }
     }
 
     #[test]

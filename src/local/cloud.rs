@@ -24,7 +24,7 @@ use super::kinesis::Streams;
 use super::registry::{Handler, Wire};
 use super::router::{self, Caller, Form, Route};
 use super::store::{Store, Table};
-use super::{Call, Fault, Input, Outcome, Settings, envelope};
+use super::{Answer, Call, Fault, Input, Outcome, Settings, envelope};
 
 const LOCK: &str = "lock";
 const LISTENER: &str = "listener";
@@ -144,7 +144,10 @@ impl Cloud {
         self.count(route, call);
         let rows = &self.inner.rows;
         match route.entry.handler {
-            Handler::Rows(service) => rows.transaction(call, |tx| service.handle(tx, call)),
+            Handler::Rows(service) => match rows.transaction(call, |tx| service.handle(tx, call))? {
+                Answer::Later(work) => work.run().await,
+                answer => Ok(answer),
+            },
             Handler::Streams => self.inner.streams.handle(rows, call).await,
             Handler::Tables => self.inner.tables.handle(rows, call),
             Handler::Refused(text) => Err(Fault::new("UnsupportedOperationException", text)),

@@ -3,14 +3,16 @@
 //! One engine per account and region, opened on its first call. The engine keeps streams, shards and records;
 //! tags and what else other services look at stand in the rows of [`STREAMS`], which are the truth for tags.
 
+mod engine;
+
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ferrokinesis::actions::{Operation, dispatch};
 use ferrokinesis::error::KinesisErrorResponse;
-use ferrokinesis::store::{DurableStateOptions, Store as Engine, StoreOptions};
+use ferrokinesis::store::Store as Engine;
 use ferrokinesis::types::{Stream, StreamMode, StreamStatus};
 use ferrokinesis::validation::{FieldDef, check_types, check_validations};
 use serde_json::{Value, json};
@@ -25,6 +27,8 @@ const IN_TRANSITION: usize = 5;
 const MAXIMUM_TAGS: usize = 50;
 const ON_DEMAND_SHARDS: u64 = 4;
 const RECORD_SIZE: u64 = 1024;
+/// Default quota of streams in on-demand mode (`facts/aws.md` 1.6).
+const ON_DEMAND_STREAMS: usize = 50;
 
 /// The streams of all accounts and regions.
 pub(crate) struct Streams {
@@ -57,6 +61,7 @@ impl Streams {
             "DeleteStream" => desk.delete().await,
             "ListStreams" => desk.list().await,
             "DescribeStreamSummary" => desk.summary().await,
+            "DescribeLimits" => desk.limits().await,
             "AddTagsToStream" | "RemoveTagsFromStream" | "ListTagsForStream" => desk.tags_of_stream().await,
             "TagResource" | "UntagResource" | "ListTagsForResource" => desk.tags_of_resource().await,
             "SubscribeToShard" => Err(Fault::new(
@@ -75,67 +80,10 @@ impl Streams {
             return Ok((engine.clone(), false));
         }
         let home = self.home.as_ref().map(|home| home.join(&call.account).join(&call.region));
-        let engine = open(home, self.delay, call)?;
+        let engine = engine::open(home, self.delay, call)?;
         engines.insert(place, engine.clone());
         Ok((engine, true))
     }
-}
-
-fn open(home: Option<PathBuf>, delay: u32, call: &Call) -> Result<Engine, Fault> {
-    if let Some(home) = &home {
-        mend_log(home).map_err(|cause| broken(&cause))?;
-    }
-    let delay = u64::from(delay);
-    let durable =
-        home.map(|state_dir| DurableStateOptions { state_dir, snapshot_interval_secs: 1, max_retained_bytes: None });
-    let engine = Engine::new(StoreOptions {
-        create_stream_ms: delay,
-        delete_stream_ms: delay,
-        update_stream_ms: delay,
-        shard_limit: shard_limit(&call.region),
-        durable,
-        aws_account_id: call.account.clone(),
-        aws_region: call.region.clone(),
-        ..StoreOptions::default()
-    });
-    engine.check_ready().map_err(|cause| broken(&cause))?;
-    Ok(engine)
-}
-
-/// Default quotas of open shards (`facts/aws.md` 1.6).
-fn shard_limit(region: &str) -> u32 {
-    if ["us-east-1", "us-west-2", "eu-west-1"].contains(&region) { 20_000 } else { 1_000 }
-}
-
-/// Cuts off the entry that a killed process left half written: the engine would append behind it and then
-/// could not read its log any more. The log is a magic of 8 bytes, then entries led by their length.
-fn mend_log(home: &Path) -> std::io::Result<()> {
-    let path = home.join("wal.log");
-    let bytes = match fs_err::read(&path) {
-        Ok(bytes) => bytes,
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(cause) => return Err(cause),
-    };
-    let whole = whole_entries(&bytes);
-    if whole < bytes.len() {
-        fs_err::OpenOptions::new().write(true).open(&path)?.set_len(whole as u64)?;
-    }
-    Ok(())
-}
-
-fn whole_entries(bytes: &[u8]) -> usize {
-    let mut end = 8;
-    if bytes.len() < end {
-        return 0;
-    }
-    while let Some(head) = bytes.get(end..end + 8) {
-        let length = head.try_into().map(u64::from_le_bytes).ok().and_then(|length| usize::try_from(length).ok());
-        match length.and_then(|length| (end + 8).checked_add(length)) {
-            Some(next) if next <= bytes.len() => end = next,
-            _ => break,
-        }
-    }
-    end
 }
 
 /// Drops rows whose stream was never made because the process died in between.
@@ -146,15 +94,6 @@ fn forget_unmade(tx: &mut Tx<'_>, made: &[String]) -> Result<(), Fault> {
         }
     }
     Ok(())
-}
-
-fn broken(cause: &dyn std::fmt::Display) -> Fault {
-    let hint = "`stackctl local reset` starts afresh";
-    Fault::with_status(
-        500,
-        "InternalFailure",
-        format!("the local cloud's Kinesis state cannot be used: {cause}; {hint}"),
-    )
 }
 
 /// Returns the body with `StreamARN` resolved to `StreamName` for operations that the engine knows by name only.
@@ -212,21 +151,31 @@ impl Desk<'_> {
         self.body["StreamName"].as_str().unwrap_or_default()
     }
 
-    /// Checks the parameters and runs the operation in the engine.
+    /// Runs the operation in the engine.
     async fn run(&self, body: &Value) -> Result<Value, Fault> {
-        let operation: Operation = self.call.operation.parse().map_err(|_| unknown_operation(self.call))?;
+        let (operation, data) = self.checked(body)?;
+        Ok(dispatch(&self.engine, operation, data).await.map_err(refused)?.unwrap_or_default())
+    }
+
+    /// Checks the parameters by the engine's rules for types, lengths and patterns.
+    fn checked(&self, body: &Value) -> Result<(Operation, Value), Fault> {
+        let operation: Operation = self.call.operation.parse().map_err(|()| unknown_operation(self.call))?;
         let rules = operation.validation_rules();
         let fields: Vec<(&str, &FieldDef)> = rules.iter().map(|(name, rule)| (*name, rule)).collect();
         let data = check_types(body, &fields).map_err(refused)?;
         check_validations(&data, &fields, None).map_err(refused)?;
-        Ok(dispatch(&self.engine, operation, data).await.map_err(refused)?.unwrap_or_default())
+        Ok((operation, data))
     }
 
     async fn other(&self) -> Outcome {
         let arn = self.body["StreamARN"].as_str();
         let name = arn.and_then(|arn| name_of(self.call, arn)).unwrap_or_else(|| self.name()).to_owned();
         if CHANGES.contains(&self.call.operation.as_str()) {
-            self.active(&name).await?;
+            self.checked(&self.body)?;
+            let stream = self.active(&name).await?;
+            if self.call.operation == "UpdateShardCount" {
+                check_steps(&stream, &self.body)?;
+            }
         }
         let answer = self.run(&self.body).await?;
         self.settle(&name).await;
@@ -268,6 +217,12 @@ impl Desk<'_> {
             return Err(Fault::new("ResourceInUseException", text));
         }
         self.check_transitions().await?;
+        if mode == StreamMode::OnDemand && self.on_demand().await >= ON_DEMAND_STREAMS {
+            let text = format!(
+                "This request would exceed the limit on the number of On-Demand streams. Limit: {ON_DEMAND_STREAMS}."
+            );
+            return Err(Fault::new("LimitExceededException", text));
+        }
         // The row comes first, so that a stream never lacks the tags it was made with.
         let row = json!({"arn": self.call.arn("kinesis", &format!("stream/{name}")), "tags": tags});
         self.rows.transaction(self.call, |tx| tx.put(STREAMS, name, &row))?;
@@ -320,6 +275,22 @@ impl Desk<'_> {
             self.call.account
         );
         Err(Fault::new("LimitExceededException", text))
+    }
+
+    async fn on_demand(&self) -> usize {
+        let mut count = 0;
+        for name in self.engine.list_stream_names().await {
+            let mode = self.engine.get_stream(&name).await.map(|stream| stream.stream_mode_details.stream_mode);
+            count += usize::from(matches!(mode, Ok(StreamMode::OnDemand)));
+        }
+        count
+    }
+
+    async fn limits(&self) -> Outcome {
+        let mut answer = self.run(&self.body).await?;
+        answer["OnDemandStreamCount"] = json!(self.on_demand().await);
+        answer["OnDemandStreamCountLimit"] = json!(ON_DEMAND_STREAMS);
+        Ok(Answer::json(answer))
     }
 
     async fn delete(&self) -> Outcome {
@@ -377,9 +348,8 @@ impl Desk<'_> {
             self.engine.get_stream(name).await.map_err(refused)?;
             return self.list_tags(name);
         }
-        // Checks names, key lengths and the like; the tags that the engine keeps are not read.
+        self.checked(&self.body)?;
         self.active(name).await?;
-        self.run(&self.body).await?;
         self.change_tags(name)
     }
 
@@ -393,8 +363,8 @@ impl Desk<'_> {
             self.engine.get_stream(name).await.map_err(refused)?;
             return self.list_tags(name);
         }
+        self.checked(&self.body)?;
         self.active(name).await?;
-        self.run(&self.body).await?;
         self.change_tags(name)
     }
 
@@ -448,6 +418,22 @@ const CHANGES: &[&str] = &[
     "StartStreamEncryption",
     "StopStreamEncryption",
 ];
+
+/// Shard counts change within half and double, and only in provisioned mode (`facts/aws.md` 1.4).
+fn check_steps(stream: &Stream, body: &Value) -> Result<(), Fault> {
+    if stream.stream_mode_details.stream_mode == StreamMode::OnDemand {
+        let text = format!("Stream {} is in ON_DEMAND mode, in which shards cannot be updated", stream.stream_name);
+        return Err(Fault::new("ValidationException", text));
+    }
+    let open = stream.shards.iter().filter(|shard| shard.sequence_number_range.ending_sequence_number.is_none());
+    let (current, target) = (open.count() as u64, body["TargetShardCount"].as_u64().unwrap_or_default());
+    if target > current * 2 || target * 2 < current {
+        let text =
+            format!("UpdateShardCount takes a stream of {current} shards to between half and double, not to {target}");
+        return Err(invalid(text));
+    }
+    Ok(())
+}
 
 fn summary_of(stream: &Stream) -> Value {
     json!({

@@ -70,12 +70,11 @@ pub(crate) async fn listen(cloud: Cloud, address: SocketAddr) -> io::Result<List
 
 async fn answer(State(cloud): State<Cloud>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let response = match to_bytes(body, BODY_LIMIT).await {
-        Ok(body) => cloud.handle(Request::from_parts(parts, body)).await,
-        Err(_) => {
-            let fault = Fault::with_status(413, "RequestEntityTooLarge", "the request body is cut off or over 100 MB");
-            envelope::respond(&router::Form::Json("application/x-amz-json-1.1"), Err(fault))
-        }
+    let response = if let Ok(body) = to_bytes(body, BODY_LIMIT).await {
+        cloud.handle(Request::from_parts(parts, body)).await
+    } else {
+        let fault = Fault::with_status(413, "RequestEntityTooLarge", "the request body is cut off or over 100 MB");
+        envelope::respond(&router::Form::Json("application/x-amz-json-1.1"), Err(fault))
     };
     response.map(Body::from)
 }

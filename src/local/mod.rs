@@ -5,19 +5,30 @@
 //! [`Service`]: a function of the stored state and one call. Rules come from `facts/aws.md`; where AWS and a
 //! convenience conflict, AWS wins.
 
+pub(crate) mod amis;
+mod analytics;
 pub(crate) mod cloud;
 pub(crate) mod connector;
+pub(crate) mod constraint;
 mod dynamodb;
+mod ec2;
 mod envelope;
+pub(crate) mod iam;
 mod kinesis;
+mod lambda;
 pub(crate) mod listener;
+pub(crate) mod logs;
 pub(crate) mod protocol;
 pub(crate) mod registry;
 mod router;
 pub(crate) mod settings;
+pub(crate) mod sns;
+pub(crate) mod ssm;
 pub(crate) mod store;
 mod sts;
 mod tagging;
+#[cfg(test)]
+mod testing;
 
 use serde_json::Value;
 
@@ -117,3 +128,6 @@ pub(crate) trait Service: Send + Sync {
 pub(crate) fn unknown_operation(call: &Call) -> Fault {
     Fault::new("UnknownOperationException", format!("the local cloud has no operation {}", call.operation))
 }
+
+#[cfg(test)]
+mod tests;

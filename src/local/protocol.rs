@@ -1,8 +1,11 @@
 //! Wire forms of AWS: JSON, REST-JSON, Query and EC2 Query, decoded to [`Input`] and encoded from [`Answer`].
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
+
+use super::{Fault, Outcome};
 
 /// Parameters of one call.
 #[derive(Debug, Clone)]
@@ -86,6 +89,8 @@ pub(crate) enum Answer {
     Json(u16, Value),
     /// The same with headers, such as Lambda's `x-amz-function-error`.
     Headed(u16, Vec<(&'static str, String)>, Value),
+    /// An answer that takes time, or calls of its own, to make.
+    Later(Later),
     /// The inside of `<OpResult>` (Query) or of `<OpResponse>` (EC2).
     Xml(Xml),
 }
@@ -94,6 +99,30 @@ impl Answer {
     /// An HTTP 200 with a JSON body.
     pub(crate) fn json(body: Value) -> Self {
         Self::Json(200, body)
+    }
+}
+
+/// Work that gives the answer after the call's transaction has ended, on a thread where it may block: a
+/// function's process calls the local cloud itself, and would wait for that transaction for ever.
+#[derive(Clone)]
+pub(crate) struct Later(Arc<dyn Fn() -> Outcome + Send + Sync>);
+
+impl Later {
+    /// Keeps the work for later; it must not itself end in a `Later`.
+    pub(crate) fn new(work: impl Fn() -> Outcome + Send + Sync + 'static) -> Self {
+        Self(Arc::new(work))
+    }
+
+    /// Does the work.
+    pub(crate) async fn run(self) -> Outcome {
+        let failed = |_| Fault::with_status(500, "InternalFailure", "the local cloud failed on this request");
+        tokio::task::spawn_blocking(move || (self.0)()).await.map_err(failed)?
+    }
+}
+
+impl std::fmt::Debug for Later {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Later")
     }
 }
 
@@ -110,8 +139,7 @@ impl Xml {
     /// Adds `<name>text</name>`.
     #[must_use]
     pub(crate) fn text(mut self, name: &str, value: impl std::fmt::Display) -> Self {
-        let escaped = escape(&value.to_string());
-        self.0.push_str(&format!("<{name}>{escaped}</{name}>"));
+        self.0 += &element(name, &escape(&value.to_string()));
         self
     }
 
@@ -127,7 +155,7 @@ impl Xml {
     /// Adds `<name>…</name>` around other elements.
     #[must_use]
     pub(crate) fn node(mut self, name: &str, inside: Self) -> Self {
-        self.0.push_str(&format!("<{name}>{}</{name}>", inside.0));
+        self.0 += &element(name, &inside.into_text());
         self
     }
 
@@ -153,7 +181,7 @@ impl Xml {
     /// Adds the elements of another piece after these.
     #[must_use]
     pub(crate) fn and(mut self, other: Self) -> Self {
-        self.0.push_str(&other.0);
+        self.0 += &other.into_text();
         self
     }
 
@@ -161,6 +189,10 @@ impl Xml {
     pub(crate) fn into_text(self) -> String {
         self.0
     }
+}
+
+fn element(name: &str, inside: &str) -> String {
+    format!("<{name}>{inside}</{name}>")
 }
 
 fn escape(text: &str) -> String {
@@ -176,4 +208,32 @@ fn escape(text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_read_in_the_order_of_their_numbers_in_every_spelling() {
+        let params = Params::parse(b"A.member.2=b&A.member.10=c&A.member.1=a&B.1=x&C.entry.1.key=k&C.entry.1.value=v");
+        assert_eq!(params.texts("A"), ["a", "b", "c"]);
+        assert_eq!(params.texts("B"), ["x"]);
+        assert_eq!(params.list("C")[0].get("value"), Some("v"));
+        assert!(params.list("D").is_empty());
+    }
+
+    #[test]
+    fn text_is_escaped_and_elements_nest() {
+        let xml = Xml::new().node("a", Xml::new().text("b", "<&>")).and(Xml::new().texts("c", "member", ["1", "2"]));
+        assert_eq!(xml.into_text(), "<a><b>&lt;&amp;&gt;</b></a><c><member>1</member><member>2</member></c>");
+    }
+
+    #[tokio::test]
+    async fn work_for_later_gives_its_answer_and_survives_its_panic() {
+        let done = Later::new(|| Ok(Answer::json(Value::from(1)))).run().await.unwrap();
+        assert!(matches!(done, Answer::Json(200, body) if body == 1));
+        let broken = Later::new(|| panic!("broken work")).run().await.unwrap_err();
+        assert_eq!(broken.status, 500);
+    }
 }

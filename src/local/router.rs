@@ -200,7 +200,7 @@ fn rest(parts: &Parts, body: &Bytes) -> Result<Input, Fault> {
         return Err(bad("path"));
     }
     let segments = path.split('/').filter(|segment| !segment.is_empty());
-    let segments = segments.map(|segment| percent_decode_str(segment).decode_utf8().map(|text| text.into_owned()));
+    let segments = segments.map(|segment| percent_decode_str(segment).decode_utf8().map(std::borrow::Cow::into_owned));
     let mut fields: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     fields.extend(parameter_headers(parts));
     let parse = |body: &Bytes| serde_json::from_slice(body).map_err(|_| bad("request body as JSON"));

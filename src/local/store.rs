@@ -1,4 +1,4 @@
-//! The local cloud's memory: typed rows in one SQLite file.
+//! The local cloud's memory: typed rows in one `SQLite` file.
 //!
 //! Rows are addressed by table, scope (account and region, or account alone for global services) and key.
 //! Every API call is one transaction, so a process killed at any moment leaves whole calls or nothing.

@@ -90,7 +90,8 @@ impl Query {
         if self.filters.iter().any(|(key, _)| key.is_empty()) {
             return Err(invalid("a tag filter has no Key"));
         }
-        if !self.arns.is_empty() && !(self.filters.is_empty() && self.types.is_empty() && self.after.is_empty()) {
+        let narrowed = !self.filters.is_empty() || !self.types.is_empty() || !self.after.is_empty();
+        if narrowed && !self.arns.is_empty() {
             return Err(invalid("ResourceARNList cannot be combined with filters or pagination"));
         }
         Ok(())

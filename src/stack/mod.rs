@@ -3,12 +3,23 @@
 //! [`load`] makes a [`Stack`] from YAML or returns every problem of the file at once, each with its place. Nothing
 //! here talks to AWS.
 
+mod common;
+#[cfg(test)]
+pub(crate) mod fake;
+mod fields;
+mod grants;
+mod links;
 pub mod load;
 pub mod problem;
 pub mod reference;
+mod render;
 pub mod resolve;
+mod resource;
 pub mod schema;
 pub mod spans;
+mod substitute;
+pub mod suggest;
+mod text;
 pub mod variables;
 
 use std::collections::BTreeMap;

@@ -19,7 +19,8 @@ pub enum Use {
 }
 
 impl PolicyDocument {
-    /// Returns what is wrong with the document, at paths below `path`.
+    /// Returns what is wrong with the document, at paths below `path`. Statements have no paths of their own, since
+    /// they are no longer in the order of the file; they are told by their `Sid` or action.
     #[must_use]
     pub fn faults(&self, path: &str, purpose: Use) -> Vec<Fault> {
         let Value::Object(document) = self.value() else { return Vec::new() };
@@ -46,11 +47,15 @@ impl Faults {
             let message = format!("there is no policy language of version {version:?}");
             self.add(&format!("{path}.Version"), message, "write Version: \"2012-10-17\"");
         }
+        if self.purpose == Use::Identity && version == super::OLD_VERSION {
+            let message = "IAM accepts a role's policy in version 2012-10-17 only";
+            self.add(&format!("{path}.Version"), message, "write Version: \"2012-10-17\"");
+        }
         self.letters(path, document);
         match document.get("Statement").and_then(Value::as_array) {
             Some(statements) if !statements.is_empty() => {
-                for (index, statement) in statements.iter().enumerate() {
-                    self.statement(&format!("{path}.Statement.{index}"), statement);
+                for statement in statements {
+                    self.statement(&format!("{path}.Statement"), statement);
                 }
             }
             _ => self.add(path, "the policy has no statement", "add Statement: with at least one statement"),
@@ -79,6 +84,13 @@ impl Faults {
         let Value::Object(fields) = statement else {
             return self.add(path, "a statement is a mapping", "write Effect, Action and so on below it");
         };
+        let first = self.found.len();
+        self.elements(path, fields);
+        let label = label(fields);
+        self.found[first..].iter_mut().for_each(|fault| fault.message = format!("{label}: {}", fault.message));
+    }
+
+    fn elements(&mut self, path: &str, fields: &Map<String, Value>) {
         self.names(path, fields, &ELEMENTS);
         self.effect(path, fields);
         self.one_of(path, fields, "Action", "NotAction");
@@ -98,7 +110,7 @@ impl Faults {
         let effect = fields.get("Effect").and_then(Value::as_str).unwrap_or_default();
         if !effect.contains("${") && !["Allow", "Deny"].contains(&effect) {
             let message = format!("Effect is {effect:?}, which is neither Allow nor Deny");
-            self.add(&format!("{path}.Effect"), message, "write Effect: Allow");
+            self.add(path, message, "write Effect: Allow");
         }
     }
 
@@ -118,9 +130,19 @@ impl Faults {
 
     fn none_of(&mut self, path: &str, fields: &Map<String, Value>, names: &[&str], why: &str) {
         for name in names.iter().filter(|name| fields.contains_key(**name)) {
-            self.add(&format!("{path}.{name}"), why, &format!("remove {name}"));
+            self.add(path, format!("{name} is there, but {why}"), &format!("remove {name}"));
         }
     }
+}
+
+/// Names a statement as its author would look for it.
+fn label(fields: &Map<String, Value>) -> String {
+    let words = ["Sid", "Action", "NotAction", "Resource"].iter().find_map(|name| fields.get(*name));
+    let words = match words {
+        Some(Value::Array(several)) => several.first(),
+        other => other,
+    };
+    words.and_then(Value::as_str).map_or_else(|| "a statement".to_owned(), |words| format!("statement {words}"))
 }
 
 #[cfg(test)]
@@ -135,7 +157,8 @@ mod tests {
 
     #[test]
     fn sound_documents_have_no_faults() {
-        let identity = json!({"Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "${b.arn}"}});
+        let identity = json!({"Version": "2012-10-17",
+            "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "${b.arn}"}});
         assert_eq!(messages(Use::Identity, &identity), [""; 0]);
         let trust = PolicyDocument::trusting(&["lambda.amazonaws.com".to_owned()].into());
         assert_eq!(trust.faults("", Use::Trust), []);
@@ -144,12 +167,16 @@ mod tests {
 
     #[test]
     fn each_use_has_its_elements() {
-        let both = json!({"Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Principal": "*"}});
+        let both = json!({"Version": "2012-10-17",
+            "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Principal": "*"}});
         assert_eq!(
             messages(Use::Identity, &both),
-            ["policy.Statement.0.Principal: a policy of a role names no principal"]
+            ["policy.Statement: statement s3:*: Principal is there, but a policy of a role names no principal"]
         );
-        assert_eq!(messages(Use::Trust, &both), ["policy.Statement.0.Resource: a trust policy names no resource"]);
+        assert_eq!(
+            messages(Use::Trust, &both),
+            ["policy.Statement: statement s3:*: Resource is there, but a trust policy names no resource"]
+        );
         assert_eq!(messages(Use::Resource, &both), [""; 0]);
     }
 
@@ -158,9 +185,10 @@ mod tests {
         let broken =
             json!({"version": "x", "Statement": [{"Effect": "allow", "NotAction": "s3:*", "Action": "ö€"}, 1]});
         let found = messages(Use::Identity, &broken);
-        assert_eq!(found.len(), 6, "{found:#?}");
+        assert_eq!(found.len(), 7, "{found:#?}");
         assert!(found[0].ends_with("unknown element version"));
-        assert!(found[1].contains("'€'"));
+        assert!(found[1].contains("2012-10-17 only"));
+        assert!(found[2].contains("'€'"));
     }
 
     #[test]

@@ -1,0 +1,269 @@
+//! What can be typed: commands and flags, and nothing of what they mean.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Plans, applies and destroys streaming stacks on AWS from one YAML file, without a state file.
+#[derive(Debug, Parser)]
+#[command(name = "stackctl", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// Flags of every command.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 error, 2 changes (plan --detailed-exitcode), 64 usage, 130 and 143 signals.\n\
+    Every flag can also be set as an environment variable: --auto-approve is STACKCTL_AUTO_APPROVE.";
+
+/// Flags of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Globals {
+    /// Work in this folder
+    #[arg(short = 'C', long = "chdir", global = true, value_name = "DIR", env = "STACKCTL_CHDIR")]
+    pub chdir: Option<PathBuf>,
+    /// Use this profile of the AWS configuration
+    #[arg(short = 'P', long, global = true, env = "STACKCTL_PROFILE")]
+    pub profile: Option<String>,
+    /// Use this region instead of the stack file's
+    #[arg(short = 'R', long, global = true, env = "STACKCTL_REGION")]
+    pub region: Option<String>,
+    /// Talk to this endpoint instead of AWS's
+    #[arg(long, global = true, value_name = "URL", env = "STACKCTL_ENDPOINT_URL", conflicts_with = "local")]
+    pub endpoint_url: Option<String>,
+    /// Use the local cloud in .stackctl/local instead of AWS
+    #[arg(long, global = true, env = "STACKCTL_LOCAL")]
+    pub local: bool,
+    /// Write without colours
+    #[arg(long, global = true, env = "STACKCTL_NO_COLOR")]
+    pub no_color: bool,
+    /// Log AWS calls to standard error; twice for more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, env = "STACKCTL_VERBOSE")]
+    pub verbose: u8,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check a stack file without asking AWS anything
+    Validate(ValidateArgs),
+    /// Show what apply would do
+    Plan(PlanArgs),
+    /// Make AWS match the stack file
+    Apply(ApplyArgs),
+    /// Delete what the stack owns, and prove that nothing is left
+    Destroy(DestroyArgs),
+    /// Print the stack's outputs
+    Output(OutputArgs),
+    /// Show the stack's live resources and their status
+    Show(ShowArgs),
+    /// Draw the stack's resources and what they need
+    Graph(GraphArgs),
+    /// Print the JSON Schema of stack files, for editors
+    Schema,
+    /// Print shell completions
+    Completions {
+        /// Shell to complete for
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man,
+    /// Serve, empty or inspect the local cloud
+    #[command(subcommand)]
+    Local(LocalCommand),
+}
+
+/// Where the stack file is and what its variables are.
+#[derive(Debug, Clone, Args)]
+pub struct StackArgs {
+    /// Stack file [default: stack.yaml, else the only file in stacks/]
+    #[arg(value_name = "STACK", env = "STACKCTL_STACK")]
+    pub stack: Option<PathBuf>,
+    /// Set a variable
+    #[arg(long = "var", value_name = "NAME=VALUE")]
+    pub vars: Vec<String>,
+    /// Set variables from a YAML file
+    #[arg(long = "var-file", value_name = "FILE")]
+    pub var_files: Vec<PathBuf>,
+}
+
+/// Arguments of `validate`.
+#[derive(Debug, Clone, Args)]
+pub struct ValidateArgs {
+    /// The stack.
+    #[command(flatten)]
+    pub stack: StackArgs,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = RunFormat::Text, env = "STACKCTL_FORMAT")]
+    pub format: RunFormat,
+}
+
+/// What a plan is about.
+#[derive(Debug, Clone, Default, Args)]
+pub struct GoalArgs {
+    /// Plan only this resource and what it needs
+    #[arg(long = "target", value_name = "ID")]
+    pub targets: Vec<String>,
+    /// Leave out this resource and what needs it
+    #[arg(long = "exclude", value_name = "ID")]
+    pub excludes: Vec<String>,
+    /// Replace this resource although nothing forces it
+    #[arg(long = "replace", value_name = "ID")]
+    pub replace: Vec<String>,
+    /// Take over what already exists under this resource's name; `all` for every one
+    #[arg(long = "adopt", value_name = "ID|all")]
+    pub adopt: Vec<String>,
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, Clone, Args)]
+pub struct PlanArgs {
+    /// The stack.
+    #[command(flatten)]
+    pub stack: StackArgs,
+    /// What the plan is about.
+    #[command(flatten)]
+    pub goal: GoalArgs,
+    /// Plan the deletion of everything
+    #[arg(long)]
+    pub destroy: bool,
+    /// How to print the plan
+    #[arg(long, value_enum, default_value_t = PlanFormat::Text, env = "STACKCTL_FORMAT")]
+    pub format: PlanFormat,
+    /// Exit with 2 when there are changes
+    #[arg(long, env = "STACKCTL_DETAILED_EXITCODE")]
+    pub detailed_exitcode: bool,
+}
+
+/// Arguments of `apply`.
+#[derive(Debug, Clone, Args)]
+pub struct ApplyArgs {
+    /// The stack.
+    #[command(flatten)]
+    pub stack: StackArgs,
+    /// What the plan is about.
+    #[command(flatten)]
+    pub goal: GoalArgs,
+    /// How it runs.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// Arguments of `destroy`.
+#[derive(Debug, Clone, Args)]
+pub struct DestroyArgs {
+    /// The stack.
+    #[command(flatten)]
+    pub stack: StackArgs,
+    /// Destroy only this resource and what needs it
+    #[arg(long = "target", value_name = "ID")]
+    pub targets: Vec<String>,
+    /// Leave out this resource and what it needs
+    #[arg(long = "exclude", value_name = "ID")]
+    pub excludes: Vec<String>,
+    /// How it runs.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// How a plan is carried out.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// Do not ask
+    #[arg(short = 'y', long, alias = "yes", env = "STACKCTL_AUTO_APPROVE")]
+    pub auto_approve: bool,
+    /// How many resources at once
+    #[arg(long, value_name = "N", default_value_t = 24, env = "STACKCTL_PARALLELISM")]
+    pub parallelism: usize,
+    /// How to print what happens
+    #[arg(long, value_enum, default_value_t = RunFormat::Text, env = "STACKCTL_FORMAT")]
+    pub format: RunFormat,
+}
+
+/// Arguments of `output`.
+#[derive(Debug, Clone, Args)]
+pub struct OutputArgs {
+    /// Only this output, as plain text
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// Stack file [default: stack.yaml, else the only file in stacks/]
+    #[arg(long = "stack", value_name = "STACK", env = "STACKCTL_STACK")]
+    pub stack: Option<PathBuf>,
+    /// Set a variable
+    #[arg(long = "var", value_name = "NAME=VALUE")]
+    pub vars: Vec<String>,
+    /// Set variables from a YAML file
+    #[arg(long = "var-file", value_name = "FILE")]
+    pub var_files: Vec<PathBuf>,
+    /// How to print them
+    #[arg(long, value_enum, default_value_t = RunFormat::Text, env = "STACKCTL_FORMAT")]
+    pub format: RunFormat,
+}
+
+/// Arguments of `show`.
+#[derive(Debug, Clone, Args)]
+pub struct ShowArgs {
+    /// The stack.
+    #[command(flatten)]
+    pub stack: StackArgs,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = RunFormat::Text, env = "STACKCTL_FORMAT")]
+    pub format: RunFormat,
+}
+
+/// Arguments of `graph`.
+#[derive(Debug, Clone, Args)]
+pub struct GraphArgs {
+    /// The stack.
+    #[command(flatten)]
+    pub stack: StackArgs,
+    /// Language of the drawing
+    #[arg(long, value_enum, default_value_t = GraphFormat::Dot, env = "STACKCTL_FORMAT")]
+    pub format: GraphFormat,
+}
+
+/// What can be done with the local cloud.
+#[derive(Debug, Clone, Subcommand)]
+pub enum LocalCommand {
+    /// Serve the local cloud to boto3, the AWS CLI and other programs until interrupted
+    Serve {
+        /// Port on 127.0.0.1; 0 takes a free one
+        #[arg(long, default_value_t = 4599, env = "STACKCTL_LOCAL_PORT")]
+        port: u16,
+    },
+    /// Delete everything in the local cloud
+    Reset,
+}
+
+/// How plans are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+    /// For pull requests
+    Markdown,
+}
+
+/// How runs and lists are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RunFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// How graphs are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// Graphviz
+    Dot,
+    /// Mermaid
+    Mermaid,
+}

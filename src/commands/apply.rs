@@ -1,0 +1,119 @@
+//! `apply`: plans, asks, and does exactly what the plan said.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::confirm::{Signals, confirm};
+use super::{DONE, Opened, goal, headline, open};
+use crate::apply::event::{Observer, Summary};
+use crate::apply::run::{Run, run as carry_out};
+use crate::cli::{ApplyArgs, Globals, RunArgs, RunFormat};
+use crate::failure::Failure;
+use crate::kind::Outputs;
+use crate::plan::{self, Plan};
+use crate::report::events::JsonLines;
+use crate::report::progress::{self, Human};
+use crate::report::{Screen, documents, plan as text, values};
+
+/// Runs the command.
+pub(super) async fn run(globals: &Globals, args: &ApplyArgs, screen: &mut Screen) -> Result<u8, Failure> {
+    let opened = open(globals, &args.stack, screen).await?;
+    let goal = goal(&args.goal, false, &opened.stack)?;
+    let live = opened.observe().await;
+    let plan = plan::make(&opened.stack, &opened.graph, &live, &opened.aws.place, &goal);
+    show(&headline("Apply of", &opened, globals.local), &plan, args.run.format, screen)?;
+    if plan.blocked.is_empty() && !plan.is_empty() {
+        confirm("Do you want to make these changes?", args.run.auto_approve, screen)?;
+    } else if !plan.blocked.is_empty() {
+        return Ok(1);
+    }
+    let (summary, outputs, code) = execute(&opened, &plan, &args.run, screen).await?;
+    if !plan.is_empty() || !summary.is_complete() {
+        finish(&summary, args.run.format, false, screen)?;
+    }
+    if summary.is_complete() {
+        show_outputs(&opened, &outputs, args.run.format, screen)?;
+    }
+    Ok(code)
+}
+
+/// Shows a plan before it is carried out.
+pub(super) fn show(headline: &str, plan: &Plan, format: RunFormat, screen: &Screen) -> Result<(), Failure> {
+    if format == RunFormat::Text {
+        screen.note(headline);
+        return Ok(screen.result(&text::text(plan, screen.paint))?);
+    }
+    let lines = JsonLines::new(screen);
+    for step in plan.active() {
+        lines.line(
+            "info",
+            "planned_change",
+            &format!("{}: plan to {:?}", step.id, step.action),
+            json!({"change": documents::step_json(step)}),
+        );
+    }
+    for blocked in &plan.blocked {
+        lines.line("error", "diagnostic", &blocked.message, json!({"severity": "error", "diagnostic": blocked}));
+    }
+    Ok(())
+}
+
+/// Carries a plan out; returns how it ended, the outputs, and the exit code.
+pub(super) async fn execute(
+    opened: &Opened,
+    plan: &Plan,
+    args: &RunArgs,
+    screen: &Screen,
+) -> Result<(Summary, BTreeMap<String, Outputs>, u8), Failure> {
+    let (signals, stops) = Signals::listen()?;
+    let run = Run {
+        aws: opened.aws.clone(),
+        stack: &opened.stack,
+        graph: &opened.graph,
+        plan,
+        parallelism: args.parallelism,
+    };
+    let (mut human, mut json) = (Human::new(screen), JsonLines::new(screen));
+    let observer: &mut dyn Observer = match args.format {
+        RunFormat::Text => &mut human,
+        RunFormat::Json => &mut json,
+    };
+    let (summary, outputs) = carry_out(&run, stops, observer).await;
+    let code = match signals.exit_code() {
+        Some(code) => code,
+        None if summary.is_complete() => DONE,
+        None => 1,
+    };
+    Ok((summary, outputs, code))
+}
+
+/// Shows how a run ended.
+pub(super) fn finish(summary: &Summary, format: RunFormat, destroy: bool, screen: &Screen) -> Result<(), Failure> {
+    if format == RunFormat::Json {
+        JsonLines::new(screen).summary(summary);
+        return Ok(());
+    }
+    screen.note(&progress::failures(summary, screen.paint_err));
+    screen.result(&format!("\n{}", screen.paint.bold(&progress::closing(summary, destroy))))?;
+    Ok(())
+}
+
+fn show_outputs(
+    opened: &Opened,
+    known: &BTreeMap<String, Outputs>,
+    format: RunFormat,
+    screen: &Screen,
+) -> Result<(), Failure> {
+    let outputs = plan::resolve_outputs(&opened.stack, &opened.aws.place, known);
+    if format == RunFormat::Json {
+        JsonLines::new(screen).line("info", "outputs", "outputs of the stack", json!({"outputs": outputs}));
+        return Ok(());
+    }
+    if !outputs.is_empty() {
+        let lines: String =
+            outputs.iter().map(|(name, value)| format!("  {name} = {}\n", values::short(value))).collect();
+        screen.result(&format!("\nOutputs:\n{lines}"))?;
+    }
+    Ok(())
+}

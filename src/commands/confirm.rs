@@ -1,0 +1,60 @@
+//! Asks before anything is changed, and turns signals into wishes to stop.
+
+use std::io::{BufRead, IsTerminal};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::apply::run::Stop;
+use crate::failure::Failure;
+use crate::report::Screen;
+
+/// Asks for a `yes`; fails at once where nobody can answer.
+pub(super) fn confirm(question: &str, auto_approve: bool, screen: &Screen) -> Result<(), Failure> {
+    if auto_approve {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::new("nobody can be asked: standard input is not a terminal")
+            .help("pass --auto-approve to go ahead without asking"));
+    }
+    screen.note(&format!("\n{question}\n  Only \"yes\" is accepted: "));
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    if answer.trim() == "yes" { Ok(()) } else { Err(Failure::new("cancelled: nothing was changed")) }
+}
+
+/// Signals of this run: the first asks to stop gently, the second at once.
+pub(super) struct Signals {
+    code: Arc<AtomicU8>,
+}
+
+impl Signals {
+    /// Listens for SIGINT and SIGTERM.
+    pub(super) fn listen() -> Result<(Self, mpsc::UnboundedReceiver<Stop>), Failure> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let code = Arc::new(AtomicU8::new(0));
+        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let seen = code.clone();
+        tokio::spawn(async move {
+            for stop in [Stop::Gently, Stop::Now] {
+                let number = tokio::select! {
+                    _ = interrupt.recv() => 130,
+                    _ = terminate.recv() => 143,
+                };
+                seen.store(number, Ordering::Relaxed);
+                if sender.send(stop).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok((Self { code }, receiver))
+    }
+
+    /// Returns the exit code of the last signal, if there was one.
+    pub(super) fn exit_code(&self) -> Option<u8> {
+        Some(self.code.load(Ordering::Relaxed)).filter(|code| *code != 0)
+    }
+}

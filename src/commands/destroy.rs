@@ -1,0 +1,66 @@
+//! `destroy`: deletes what the stack owns, then looks again and proves that nothing is left.
+
+use serde_json::json;
+
+use super::apply::{execute, finish, show};
+use super::confirm::confirm;
+use super::{DONE, Opened, goal, headline, open};
+use crate::cli::{DestroyArgs, Globals, GoalArgs, RunFormat};
+use crate::failure::Failure;
+use crate::plan;
+use crate::report::events::JsonLines;
+use crate::report::{Screen, count};
+
+/// Runs the command.
+pub(super) async fn run(globals: &Globals, args: &DestroyArgs, screen: &mut Screen) -> Result<u8, Failure> {
+    let opened = open(globals, &args.stack, screen).await?;
+    let wish = GoalArgs { targets: args.targets.clone(), excludes: args.excludes.clone(), ..GoalArgs::default() };
+    let goal = goal(&wish, true, &opened.stack)?;
+    let live = opened.observe().await;
+    let plan = plan::make(&opened.stack, &opened.graph, &live, &opened.aws.place, &goal);
+    show(&headline("Destruction of", &opened, globals.local), &plan, args.run.format, screen)?;
+    if !plan.blocked.is_empty() {
+        return Ok(1);
+    }
+    if !plan.is_empty() {
+        let question = format!("Do you really want to delete what stack {} owns? There is no undo.", opened.stack.name);
+        confirm(&question, args.run.auto_approve, screen)?;
+    }
+    let (summary, _, code) = execute(&opened, &plan, &args.run, screen).await?;
+    if !plan.is_empty() {
+        finish(&summary, args.run.format, true, screen)?;
+    }
+    let whole = args.targets.is_empty() && args.excludes.is_empty();
+    if summary.is_complete() && whole { prove(&opened, args.run.format, screen).await } else { Ok(code) }
+}
+
+/// Looks again: everything of the stack must be gone.
+async fn prove(opened: &Opened, format: RunFormat, screen: &Screen) -> Result<u8, Failure> {
+    let live = opened.observe().await;
+    let ours = |tags: &crate::kind::Tags| crate::aws::marks::stack_of(tags) == Some(&opened.stack.name);
+    let mut left: Vec<String> = live
+        .found
+        .iter()
+        .filter(|(_, found)| ours(&found.tags))
+        .map(|(id, found)| format!("{id} [{}]", found.physical))
+        .collect();
+    left.extend(live.orphans.iter().map(|orphan| format!("{} [{}]", orphan.id, orphan.found.physical)));
+    left.extend(
+        live.unreadable
+            .iter()
+            .map(|unreadable| format!("{}: could not be read: {}", unreadable.what, unreadable.error)),
+    );
+    if format == RunFormat::Json {
+        JsonLines::new(screen).line("info", "destroy_proof", "looked for what is left", json!({"left": left}));
+    } else if left.is_empty() {
+        let looked = count(opened.stack.resources.len(), "resource");
+        screen.result(&format!(
+            "Looked again by name and by tag ({looked}): nothing is left of stack {}.\n",
+            opened.stack.name
+        ))?;
+    }
+    if left.is_empty() {
+        return Ok(DONE);
+    }
+    Err(Failure::new(format!("this is still there:\n  {}", left.join("\n  "))).help("run destroy again"))
+}

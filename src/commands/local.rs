@@ -1,0 +1,40 @@
+//! `local`: the local cloud as a server, and its end.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::DONE;
+use crate::cli::LocalCommand;
+use crate::failure::Failure;
+use crate::local::{Settings, reset, serve};
+use crate::report::Screen;
+use crate::session::{local_dir, local_failure};
+
+/// Runs the command.
+pub(super) async fn run(command: &LocalCommand, screen: &Screen) -> Result<u8, Failure> {
+    match command {
+        LocalCommand::Serve { port } => listen(*port, screen).await,
+        LocalCommand::Reset => {
+            reset(&local_dir()).map_err(|error| local_failure(&error))?;
+            screen.note("The local cloud is empty.\n");
+            Ok(DONE)
+        }
+    }
+}
+
+async fn listen(port: u16, screen: &Screen) -> Result<u8, Failure> {
+    let settings = Settings::from_env().map_err(|error| Failure::new(error.to_string()))?;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut listener = serve(&local_dir(), address, settings).await.map_err(|error| local_failure(&error))?;
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    screen.result(&format!("{}\n", listener.url()))?;
+    screen.note("The local cloud answers at this address. Interrupt to stop it.\n");
+    tokio::select! {
+        ended = listener.ended() => ended?,
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    listener.stop().await?;
+    Ok(DONE)
+}

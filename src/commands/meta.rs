@@ -1,0 +1,40 @@
+//! `schema`, `completions` and `man`: the program about itself.
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use super::DONE;
+use crate::cli::Cli;
+use crate::failure::Failure;
+use crate::kinds::KINDS;
+use crate::report::Screen;
+
+/// Prints the JSON Schema of stack files.
+pub(super) fn schema(screen: &Screen) -> Result<u8, Failure> {
+    screen.json(&crate::stack::schema::document(KINDS))?;
+    Ok(DONE)
+}
+
+/// Prints completions for a shell.
+pub(super) fn completions(shell: Shell, screen: &Screen) -> Result<u8, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "stackctl", &mut script);
+    screen.result(&String::from_utf8_lossy(&script))?;
+    Ok(DONE)
+}
+
+/// Prints the manual page: the program, then each command.
+pub(super) fn man(screen: &Screen) -> Result<u8, Failure> {
+    let mut page = Vec::new();
+    let mut command = Cli::command();
+    command.build();
+    clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+        let man = clap_mangen::Man::new(sub.clone().display_name(format!("stackctl {}", sub.get_name())));
+        man.render_name_section(&mut page)?;
+        man.render_synopsis_section(&mut page)?;
+        man.render_options_section(&mut page)?;
+    }
+    screen.result(&String::from_utf8_lossy(&page))?;
+    Ok(DONE)
+}

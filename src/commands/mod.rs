@@ -1,0 +1,199 @@
+//! One file per command: load, observe, plan or apply, and choose how to show it.
+
+mod apply;
+mod confirm;
+mod destroy;
+mod graph;
+mod local;
+mod meta;
+mod output;
+mod plan;
+mod show;
+mod validate;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::aws::Aws;
+use crate::cli::{Cli, Command, Globals, GoalArgs, StackArgs};
+use crate::failure::Failure;
+use crate::graph::Graph;
+use crate::kinds::KINDS;
+use crate::live::{self, Live};
+use crate::plan::{Adopt, Goal};
+use crate::report::Screen;
+use crate::session::{self, Wish};
+use crate::stack::Stack;
+use crate::stack::load::{Inputs, load};
+
+/// Exit code of a command that did its work.
+pub(crate) const DONE: u8 = 0;
+
+/// Prefix of variables that set stack variables.
+const VARIABLE_PREFIX: &str = "STACKCTL_VAR_";
+
+/// Runs a command and returns its exit code.
+///
+/// # Errors
+/// Returns why it could not do its work.
+pub async fn run(cli: Cli, screen: &mut Screen) -> Result<u8, Failure> {
+    if let Some(dir) = &cli.globals.chdir {
+        std::env::set_current_dir(dir)
+            .map_err(|error| Failure::new(format!("could not change to {}: {error}", dir.display())))?;
+    }
+    let globals = &cli.globals;
+    match cli.command {
+        Command::Validate(args) => validate::run(&args, screen),
+        Command::Plan(args) => plan::run(globals, &args, screen).await,
+        Command::Apply(args) => apply::run(globals, &args, screen).await,
+        Command::Destroy(args) => destroy::run(globals, &args, screen).await,
+        Command::Output(args) => output::run(globals, &args, screen).await,
+        Command::Show(args) => show::run(globals, &args, screen).await,
+        Command::Graph(args) => graph::run(&args, screen),
+        Command::Schema => meta::schema(screen),
+        Command::Completions { shell } => meta::completions(shell, screen),
+        Command::Man => meta::man(screen),
+        Command::Local(command) => local::run(&command, screen).await,
+    }
+}
+
+/// A loaded stack and the way to where it lives.
+struct Opened {
+    stack: Stack,
+    graph: Graph,
+    aws: Arc<Aws>,
+}
+
+impl Opened {
+    async fn observe(&self) -> Live {
+        live::observe(&self.aws, &self.stack, KINDS).await
+    }
+}
+
+/// Loads the stack file, shows its warnings, and opens the way to AWS.
+async fn open(globals: &Globals, args: &StackArgs, screen: &mut Screen) -> Result<Opened, Failure> {
+    let stack = load_stack(args, screen)?;
+    let graph = graph_of(&stack)?;
+    let wish = Wish {
+        profile: globals.profile.clone(),
+        region: globals.region.clone(),
+        endpoint_url: globals.endpoint_url.clone(),
+        local: globals.local,
+    };
+    let aws = session::open(&wish, stack.region.as_deref()).await?;
+    check_account(&stack, &aws)?;
+    Ok(Opened { stack, graph, aws })
+}
+
+fn check_account(stack: &Stack, aws: &Aws) -> Result<(), Failure> {
+    if stack.accounts.is_empty() || stack.accounts.contains(&aws.place.account) {
+        return Ok(());
+    }
+    let allowed = stack.accounts.join(", ");
+    Err(Failure::new(format!(
+        "the credentials are for account {}, but this stack is only for {allowed}",
+        aws.place.account
+    ))
+    .help("use other credentials (AWS_PROFILE or --profile), or change `accounts:` in the stack file"))
+}
+
+fn graph_of(stack: &Stack) -> Result<Graph, Failure> {
+    Graph::of(stack).map_err(|cycle| Failure::new(cycle.to_string()))
+}
+
+/// Loads the stack file and shows its warnings.
+fn load_stack(args: &StackArgs, screen: &mut Screen) -> Result<Stack, Failure> {
+    let path = stack_file(args.stack.as_deref())?;
+    let loaded = load(&path, &inputs(args)?).map_err(|report| {
+        let text = report.render(screen.paint_err.is_on(), width());
+        Failure::new(text)
+    })?;
+    screen.hide(&loaded.stack.secrets);
+    if !loaded.warnings.is_empty() {
+        screen.note(&loaded.warnings.render(screen.paint_err.is_on(), width()));
+    }
+    Ok(loaded.stack)
+}
+
+fn inputs(args: &StackArgs) -> Result<Inputs, Failure> {
+    let pair = |text: &String| {
+        let (name, value) = text.split_once('=')?;
+        Some((name.to_owned(), value.to_owned()))
+    };
+    let vars = args
+        .vars
+        .iter()
+        .map(|text| pair(text).ok_or_else(|| Failure::usage(format!("--var {text}: expected NAME=VALUE"))));
+    let env = environment().filter_map(|(name, value)| Some((name.strip_prefix(VARIABLE_PREFIX)?.to_owned(), value)));
+    Ok(Inputs { vars: vars.collect::<Result<_, _>>()?, var_files: args.var_files.clone(), env: env.collect() })
+}
+
+/// Returns the environment, without what is not text.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// Returns the width of messages: the terminal's, within reason.
+fn width() -> usize {
+    std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).unwrap_or(100).clamp(60, 160)
+}
+
+/// Finds the stack file: the one named, else `stack.yaml`, else the only one in `stacks/`.
+fn stack_file(named: Option<&Path>) -> Result<PathBuf, Failure> {
+    if let Some(path) = named {
+        return Ok(path.to_owned());
+    }
+    let usual = PathBuf::from("stack.yaml");
+    if usual.exists() {
+        return Ok(usual);
+    }
+    let entries = std::fs::read_dir("stacks").into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut found: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|end| end == "yaml" || end == "yml")).collect();
+    found.sort();
+    match &found[..] {
+        [only] => Ok(only.clone()),
+        [] => Err(Failure::new("there is no stack file here").help("name one, or write stack.yaml")),
+        several => {
+            let names: Vec<_> = several.iter().map(|path| path.display().to_string()).collect();
+            Err(Failure::new("there are several stack files, and none is named")
+                .help(format!("name one of {}", names.join(", "))))
+        }
+    }
+}
+
+/// Reads what a plan is about, refusing ids that the stack does not have.
+fn goal(args: &GoalArgs, destroy: bool, stack: &Stack) -> Result<Goal, Failure> {
+    let known = |flag: &str, ids: &[String]| {
+        for id in ids {
+            if !stack.resources.contains_key(id) {
+                let near = stack
+                    .resources
+                    .keys()
+                    .max_by(|one, other| strsim::jaro(one, id).total_cmp(&strsim::jaro(other, id)));
+                let help = near.map(|near| format!("did you mean `{near}`?")).unwrap_or_default();
+                return Err(Failure::usage(format!("{flag} {id}: the stack has no such resource")).help(help));
+            }
+        }
+        Ok(ids.iter().cloned().collect())
+    };
+    let adopt = match &args.adopt[..] {
+        [] => Adopt::Nothing,
+        ids if ids.iter().any(|id| id == "all") => Adopt::All,
+        ids => Adopt::Some(known("--adopt", ids)?),
+    };
+    Ok(Goal {
+        destroy,
+        targets: known("--target", &args.targets)?,
+        excludes: known("--exclude", &args.excludes)?,
+        replace: known("--replace", &args.replace)?,
+        adopt,
+    })
+}
+
+/// Says which stack a command is about, and where.
+fn headline(what: &str, opened: &Opened, local: bool) -> String {
+    let place = &opened.aws.place;
+    let at = if local { " (local cloud)" } else { "" };
+    format!("{what} stack {} in {}, account {}{at}\n\n", opened.stack.name, place.region, place.account)
+}

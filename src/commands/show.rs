@@ -1,0 +1,91 @@
+//! `show`: what is live of the stack, with its status.
+
+use serde_json::{Value, json};
+
+use super::{DONE, Opened, headline, open};
+use crate::aws::marks;
+use crate::cli::{Globals, RunFormat, ShowArgs};
+use crate::failure::Failure;
+use crate::live::Live;
+use crate::report::documents::FORMAT_VERSION;
+use crate::report::{Screen, safe};
+
+struct Row {
+    id: String,
+    kind: &'static str,
+    physical: String,
+    status: String,
+    outputs: Value,
+}
+
+/// Runs the command.
+pub(super) async fn run(globals: &Globals, args: &ShowArgs, screen: &mut Screen) -> Result<u8, Failure> {
+    let opened = open(globals, &args.stack, screen).await?;
+    let live = opened.observe().await;
+    let rows = rows(&opened, &live);
+    if args.format == RunFormat::Json {
+        screen.json(&document(&opened, &rows))?;
+    } else {
+        screen.note(&headline("Live resources of", &opened, globals.local));
+        screen.result(&table(&rows))?;
+    }
+    match live.unreadable.first() {
+        Some(unreadable) => Err(Failure::new(format!("{} could not be read: {}", unreadable.what, unreadable.error))),
+        None => Ok(DONE),
+    }
+}
+
+fn rows(opened: &Opened, live: &Live) -> Vec<Row> {
+    let row = |id: &String, kind: &'static str, note: &str| {
+        let found = live.found.get(id);
+        let status = match found {
+            None => "not there".to_owned(),
+            Some(found) if marks::stack_of(&found.tags) != Some(&opened.stack.name) => {
+                "exists, not of this stack".to_owned()
+            }
+            Some(found) => found.status.clone().unwrap_or_else(|| "exists".to_owned()),
+        };
+        Row {
+            id: id.clone(),
+            kind,
+            physical: found.map(|found| found.physical.clone()).unwrap_or_default(),
+            status: format!("{status}{note}"),
+            outputs: json!(found.map(|found| &found.outputs)),
+        }
+    };
+    let mut rows: Vec<_> =
+        opened.stack.resources.values().map(|resource| row(&resource.id, resource.kind.type_name(), "")).collect();
+    rows.extend(live.orphans.iter().map(|orphan| Row {
+        id: orphan.id.clone(),
+        kind: orphan.kind.type_name(),
+        physical: orphan.found.physical.clone(),
+        status: format!("{}, no longer in the file", orphan.found.status.as_deref().unwrap_or("exists")),
+        outputs: json!(orphan.found.outputs),
+    }));
+    rows
+}
+
+fn document(opened: &Opened, rows: &[Row]) -> Value {
+    let row = |row: &Row| json!({"id": row.id, "type": row.kind, "physical_id": row.physical, "status": row.status, "outputs": row.outputs});
+    json!({
+        "format_version": FORMAT_VERSION,
+        "stack": opened.stack.name,
+        "region": opened.aws.place.region,
+        "account": opened.aws.place.account,
+        "resources": rows.iter().map(row).collect::<Vec<_>>(),
+    })
+}
+
+fn table(rows: &[Row]) -> String {
+    let title = |row: &Row| format!("{}.{}", row.kind, row.id);
+    let width = rows.iter().map(|row| title(row).chars().count()).max().unwrap_or(0);
+    let line = |row: &Row| {
+        let physical = if row.physical.is_empty() || row.physical == row.id {
+            String::new()
+        } else {
+            format!("  [{}]", row.physical)
+        };
+        format!("{:width$}  {}{physical}\n", title(row), safe(&row.status))
+    };
+    rows.iter().map(line).collect()
+}

@@ -1,0 +1,67 @@
+//! What ends a command early, with its exit code and advice.
+
+use std::fmt;
+
+use crate::kind::{Class, KindError};
+
+/// Why a command could not do its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Exit code.
+    pub code: u8,
+    /// What went wrong, ready to be shown; may have several lines.
+    pub message: String,
+    /// What to do next.
+    pub help: Option<String>,
+}
+
+impl Failure {
+    /// Makes a failure with exit code 1.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { code: 1, message: message.into(), help: None }
+    }
+
+    /// Makes a failure of usage, exit code 64.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { code: 64, message: message.into(), help: None }
+    }
+
+    /// Adds advice.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.message)
+    }
+}
+
+impl From<KindError> for Failure {
+    fn from(error: KindError) -> Self {
+        let help = error.hint.clone().or_else(|| advice(&error).map(str::to_owned));
+        Self { code: 1, message: error.to_string(), help }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+fn advice(error: &KindError) -> Option<&'static str> {
+    match error.class {
+        Class::Denied => {
+            Some("check which credentials are in use (AWS_PROFILE, AWS_ACCESS_KEY_ID) and what they may do")
+        }
+        Class::Unreachable => Some("check the network, the region and --endpoint-url"),
+        Class::Throttled => Some("wait a little and run the same command again"),
+        _ => None,
+    }
+}

@@ -1,0 +1,94 @@
+//! What the IAM kinds share: the path of a stack, tags, and the patience that IAM's consistency asks for.
+
+use std::time::Duration;
+
+use aws_sdk_iam::types::Tag;
+
+use crate::aws::Cx;
+use crate::aws::wait::{IAM_LIMIT, Look, Wait};
+use crate::kind::{KindError, Result, Tags};
+
+/// How many reads of single entities run at once: IAM's limits are unpublished, 10 a second is what tools assume
+/// (`facts/aws.md` 4.6).
+pub(super) const READS: usize = 8;
+
+/// Returns the path under which a stack's entities live; it is how the stack finds them again (`facts/aws.md` 17.2).
+pub(super) fn path(stack: &str) -> String {
+    format!("/stackctl/{stack}/")
+}
+
+/// Turns tags into the SDK's.
+pub(super) fn tag_list(tags: &Tags) -> Result<Vec<Tag>> {
+    let tag = |(key, value): (&String, &String)| Tag::builder().key(key).value(value).build();
+    tags.iter().map(tag).collect::<std::result::Result<_, _>>().map_err(|error| KindError::invalid(error.to_string()))
+}
+
+/// Turns the SDK's tags into ours.
+pub(super) fn tags_of(tags: Option<Vec<Tag>>) -> Tags {
+    tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect()
+}
+
+/// Tells whether IAM is busy with the same entity.
+pub(super) fn is_busy(error: &KindError) -> bool {
+    ["ConcurrentModification", "EntityTemporarilyUnmodifiable"].contains(&error.code.as_str())
+}
+
+/// Tells whether a policy names a principal that IAM does not know yet (`facts/aws.md` 4.3).
+pub(super) fn is_new_principal(error: &KindError) -> bool {
+    error.says("MalformedPolicyDocument", "Invalid principal in policy")
+}
+
+/// Repeats a write while IAM is busy, and while `passes` says that its error will pass.
+pub(super) async fn patient<T, F>(
+    cx: &Cx,
+    what: &str,
+    passes: impl Fn(&KindError) -> bool + Send,
+    call: impl FnMut() -> F + Send,
+) -> Result<T>
+where
+    F: Future<Output = Result<T>> + Send,
+{
+    let wait = Wait::new(format!("IAM: {what}"), IAM_LIMIT);
+    wait.retry(cx, move |error| is_busy(error) || passes(error), call).await
+}
+
+/// Waits until an entity that was just created can be read, with an ARN in place of the unique id that IAM may show at
+/// first; `read` returns the ARN, or nothing when there is no entity yet (`facts/aws.md` 4.2, 8.3).
+pub(super) async fn wait_visible<F>(cx: &Cx, what: &str, mut read: impl FnMut() -> F + Send) -> Result<()>
+where
+    F: Future<Output = Result<Option<String>>> + Send,
+{
+    let wait = Wait::new(format!("IAM: {what} to be visible"), cx.limit("create", IAM_LIMIT));
+    wait.every(Duration::from_secs(2))
+        .until(cx, || {
+            let arn = read();
+            async move {
+                Ok(match arn.await? {
+                    Some(arn) if arn.starts_with("arn:") => Look::Done(()),
+                    Some(id) => Look::Pending(id),
+                    None => Look::Pending("not found".to_owned()),
+                })
+            }
+        })
+        .await
+}
+
+/// Waits until an entity that was just deleted can no longer be read.
+pub(super) async fn wait_gone<T, F>(cx: &Cx, what: &str, mut read: impl FnMut() -> F + Send) -> Result<()>
+where
+    F: Future<Output = Result<Option<T>>> + Send,
+    T: Send,
+{
+    let wait = Wait::new(format!("IAM: {what} to be gone"), cx.limit("delete", IAM_LIMIT));
+    wait.every(Duration::from_secs(2))
+        .until(cx, || {
+            let entity = read();
+            async move {
+                Ok(match entity.await? {
+                    Some(_) => Look::Pending("still there".to_owned()),
+                    None => Look::Done(()),
+                })
+            }
+        })
+        .await
+}

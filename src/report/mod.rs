@@ -1,0 +1,190 @@
+//! What the user sees. The only place that writes to the terminal, so that masking happens once, for everything.
+
+pub mod documents;
+pub mod events;
+pub mod plan;
+pub mod progress;
+pub mod values;
+
+use std::io::{IsTerminal, Write};
+
+use serde_json::Value;
+
+/// What stands in for a secret.
+pub const MASK: &str = "(sensitive)";
+
+/// The terminal: results to standard output, everything else to standard error, secrets to neither.
+#[derive(Debug, Clone, Default)]
+pub struct Screen {
+    secrets: Vec<String>,
+    /// Colours on standard output.
+    pub paint: Paint,
+    /// Colours on standard error.
+    pub paint_err: Paint,
+    /// Whether standard error is a terminal that can show moving progress.
+    pub live: bool,
+}
+
+impl Screen {
+    /// Makes the screen of this process: colours on terminals, unless `NO_COLOR` or the flag says otherwise.
+    #[must_use]
+    pub fn of_process(no_color: bool, environment: impl Fn(&str) -> Option<String>) -> Self {
+        let set = |name: &str| environment(name).is_some_and(|value| !value.is_empty());
+        let plain = no_color || set("NO_COLOR") || environment("TERM").as_deref() == Some("dumb");
+        let forced = set("CLICOLOR_FORCE") && !no_color;
+        Self {
+            secrets: Vec::new(),
+            paint: Paint { on: forced || (!plain && std::io::stdout().is_terminal()) },
+            paint_err: Paint { on: forced || (!plain && std::io::stderr().is_terminal()) },
+            live: !plain && std::io::stderr().is_terminal() && !set("CI"),
+        }
+    }
+
+    /// Hides these values from now on.
+    pub fn hide(&mut self, secrets: &[String]) {
+        // Shorter values stand in every other word: hiding them would tell more than it hides.
+        self.secrets.extend(secrets.iter().filter(|secret| secret.chars().count() > 2).cloned());
+        // A secret that is part of another one must not break the longer one apart.
+        self.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    }
+
+    /// Replaces secrets in a text.
+    #[must_use]
+    pub fn masked(&self, text: &str) -> String {
+        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, MASK))
+    }
+
+    /// Replaces secrets in all texts of a value.
+    #[must_use]
+    pub fn masked_value(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => self.masked(text).into(),
+            Value::Array(items) => items.iter().map(|item| self.masked_value(item)).collect(),
+            Value::Object(map) => {
+                map.iter().map(|(name, value)| (self.masked(name), self.masked_value(value))).collect()
+            }
+            other if self.secrets.iter().any(|secret| *secret == other.to_string()) => MASK.into(),
+            other => other.clone(),
+        }
+    }
+
+    /// Writes a result.
+    ///
+    /// # Errors
+    /// Returns the error of standard output, such as a closed pipe.
+    pub fn result(&self, text: &str) -> std::io::Result<()> {
+        let mut out = std::io::stdout().lock();
+        out.write_all(self.masked(text).as_bytes())?;
+        out.flush()
+    }
+
+    /// Writes a JSON result.
+    ///
+    /// # Errors
+    /// Returns the error of standard output.
+    pub fn json(&self, value: &Value) -> std::io::Result<()> {
+        self.result(&format!("{:#}\n", self.masked_value(value)))
+    }
+
+    /// Writes one JSON event on a line of its own.
+    ///
+    /// # Errors
+    /// Returns the error of standard output.
+    pub fn json_line(&self, value: &Value) -> std::io::Result<()> {
+        self.result(&format!("{}\n", self.masked_value(value)))
+    }
+
+    /// Writes a message for the user. A closed standard error is no reason to stop.
+    pub fn note(&self, text: &str) {
+        let _ = std::io::stderr().lock().write_all(self.masked(text).as_bytes());
+    }
+}
+
+/// Colours, or none.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Paint {
+    on: bool,
+}
+
+impl Paint {
+    /// Makes paint that colours or does not.
+    #[must_use]
+    pub fn new(on: bool) -> Self {
+        Self { on }
+    }
+
+    /// Tells whether it colours.
+    #[must_use]
+    pub fn is_on(self) -> bool {
+        self.on
+    }
+
+    fn with(self, code: &str, text: &str) -> String {
+        if self.on && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    /// For what is made.
+    #[must_use]
+    pub fn green(self, text: &str) -> String {
+        self.with("32", text)
+    }
+
+    /// For what is deleted, and errors.
+    #[must_use]
+    pub fn red(self, text: &str) -> String {
+        self.with("31", text)
+    }
+
+    /// For what changes, and warnings.
+    #[must_use]
+    pub fn yellow(self, text: &str) -> String {
+        self.with("33", text)
+    }
+
+    /// For what matters most.
+    #[must_use]
+    pub fn bold(self, text: &str) -> String {
+        self.with("1", text)
+    }
+
+    /// For what matters least.
+    #[must_use]
+    pub fn dim(self, text: &str) -> String {
+        self.with("2", text)
+    }
+}
+
+/// Returns a count with its noun, in the plural where that is due.
+#[must_use]
+pub fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// Replaces control characters, which could otherwise take over the terminal; line breaks and tabs stay.
+#[must_use]
+pub fn safe(text: &str) -> String {
+    let harmless = |letter: char| !letter.is_control() || letter == '\n' || letter == '\t';
+    text.chars().map(|letter| if harmless(letter) { letter } else { '\u{fffd}' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn secrets_are_masked_everywhere() {
+        let mut screen = Screen::default();
+        screen.hide(&["hunter2".into(), "hunter".into(), "a".into(), "4242".into()]);
+        assert_eq!(screen.masked("a hunter2 b hunter"), "a (sensitive) b (sensitive)");
+        assert_eq!(
+            screen.masked_value(&json!({"k": ["xhunter2", 4242, 43]})),
+            json!({"k": ["x(sensitive)", "(sensitive)", 43]})
+        );
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert_eq!(safe("a\x1b[31mb\nc"), "a\u{fffd}[31mb\nc");
+    }
+}
