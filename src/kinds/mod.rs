@@ -10,6 +10,8 @@ pub mod iam_role;
 mod json;
 pub mod kinesis_analytics_application;
 pub mod kinesis_stream;
+pub mod lambda_event_source_mapping;
+pub mod lambda_function;
 pub mod policy;
 pub mod json;
 pub mod kinesis_analytics_application;
@@ -34,6 +36,9 @@ pub static KINDS: &[&dyn AnyKind] = &[
     &Erased::<sns_subscription::SnsSubscription>::new(),
     &Erased::<cloudwatch_log_group::CloudwatchLogGroup>::new(),
     &Erased::<ssm_parameter::SsmParameter>::new(),
+    &Erased::<kinesis_analytics_application::KinesisAnalyticsApplication>::new(),
+    &Erased::<lambda_function::LambdaFunction>::new(),
+    &Erased::<lambda_event_source_mapping::LambdaEventSourceMapping>::new(),
 ];
 
 /// Returns the kind of a `type:`.
