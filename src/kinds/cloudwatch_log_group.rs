@@ -132,9 +132,9 @@ impl Kind for CloudwatchLogGroup {
             let present = found(tags_of(cx, &arn(cx)).await)?.unwrap_or_default();
             marks::settle(&present, tags, error)?;
         }
-        let wait = Wait::new(format!("log group {} to be visible", cx.key.name), BUSY_LIMIT);
+        let patience = Wait::new(format!("log group {} to be visible", cx.key.name), BUSY_LIMIT);
         let look = || async { Ok(describe(cx).await?.map_or(Look::Pending("not found".to_owned()), Look::Done)) };
-        let group = wait.until(cx, look).await?;
+        let group = patience.until(cx, look).await?;
         let fresh = spec_of(&group);
         set_retention(cx, want, &fresh).await?;
         set_key(cx, want, &fresh).await?;
@@ -265,16 +265,12 @@ async fn set_retention(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {
     }
     let (client, name) = (cx.aws.logs(), cx.key.handle());
     let call = || async {
-        match want.retention_in_days {
-            Some(days) => {
-                let request = client.put_retention_policy().log_group_name(name).retention_in_days(days);
-                request.send().await.map_err(failed("PutRetentionPolicy")).map(|_| ())
-            }
-            None => {
-                let request = client.delete_retention_policy().log_group_name(name);
-                gone(request.send().await.map_err(failed("DeleteRetentionPolicy")))
-            }
+        if let Some(days) = want.retention_in_days {
+            let request = client.put_retention_policy().log_group_name(name).retention_in_days(days);
+            return request.send().await.map_err(failed("PutRetentionPolicy")).map(|_| ());
         }
+        let request = client.delete_retention_policy().log_group_name(name);
+        gone(request.send().await.map_err(failed("DeleteRetentionPolicy")))
     };
     let lags = |error: &KindError| {
         error.code == "OperationAbortedException"
@@ -289,16 +285,12 @@ async fn set_key(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {
     }
     let (client, name) = (cx.aws.logs(), cx.key.handle());
     let call = || async {
-        match &want.kms_key_id {
-            Some(key) => {
-                let request = client.associate_kms_key().log_group_name(name).kms_key_id(key);
-                request.send().await.map_err(failed("AssociateKmsKey")).map(|_| ())
-            }
-            None => {
-                let request = client.disassociate_kms_key().log_group_name(name);
-                request.send().await.map_err(failed("DisassociateKmsKey")).map(|_| ())
-            }
+        if let Some(key) = &want.kms_key_id {
+            let request = client.associate_kms_key().log_group_name(name).kms_key_id(key);
+            return request.send().await.map_err(failed("AssociateKmsKey")).map(|_| ());
         }
+        let request = client.disassociate_kms_key().log_group_name(name);
+        request.send().await.map_err(failed("DisassociateKmsKey")).map(|_| ())
     };
     patient(cx, call).await
 }

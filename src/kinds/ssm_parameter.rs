@@ -187,9 +187,9 @@ impl Kind for SsmParameter {
             let present = found(tags_of(cx, &cx.key.name).await)?.unwrap_or_default();
             marks::settle(&present, tags, error)?;
         }
-        let wait = Wait::new(format!("parameter {} to be visible", cx.key.name), LIMIT);
+        let patience = Wait::new(format!("parameter {} to be visible", cx.key.name), LIMIT);
         let look = || async { Ok(describe(cx).await?.map_or(Look::Pending("not listed".to_owned()), Look::Done)) };
-        wait.until(cx, look).await?;
+        patience.until(cx, look).await?;
         let outputs = outputs_of(cx, &get(cx, false).await?);
         Ok((outputs.name.clone(), outputs))
     }

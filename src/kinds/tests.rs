@@ -10,7 +10,7 @@ use aws_types::region::Region;
 use serde_json::{Value, json};
 
 use super::find;
-use crate::aws::marks::{marked, tag_changes};
+use crate::aws::marks::{marks, spec_hash, tag_changes};
 use crate::aws::{Aws, Cx};
 use crate::diff::diff;
 use crate::kind::{AnyKind, Class, Files, Found, Key, Place, Tags};
@@ -18,6 +18,10 @@ use crate::local::connector::LocalClient;
 use crate::local::{Cloud, Settings};
 
 const ACCOUNT: &str = "123456789012";
+
+fn marked(kind: &dyn AnyKind, key: &Key, spec: &Value) -> Tags {
+    marks(key, &spec_hash(kind.fields(), &[], spec), false, false)
+}
 
 /// An account with nothing in it.
 struct Account(Arc<Aws>);
@@ -58,7 +62,9 @@ impl Subject {
     }
 
     fn tags(&self, spec: &Value) -> Tags {
-        marked(&self.cx.key, &Tags::from([("env".into(), "dev".into())]), spec)
+        let mut tags = marked(self.kind, &self.cx.key, spec);
+        tags.insert("env".into(), "dev".into());
+        tags
     }
 
     async fn look(&self, want: Option<&Value>) -> Option<Found> {
@@ -126,7 +132,7 @@ impl Subject {
         let want = self.want(spec);
         let other = Key { stack: "other".into(), ..self.cx.key.clone() };
         let theirs = Cx::new(Arc::clone(&self.cx.aws), other.clone());
-        self.kind.create(&theirs, &want, &marked(&other, &Tags::new(), &want)).await.unwrap();
+        self.kind.create(&theirs, &want, &marked(self.kind, &other, &want)).await.unwrap();
         let error = self.kind.create(&self.cx, &want, &self.tags(&want)).await.unwrap_err();
         assert_eq!(error.class, Class::Exists, "{error}");
         assert_eq!(self.kind.owned(&self.cx).await.unwrap(), []);
@@ -158,8 +164,23 @@ async fn a_role_lives() {
     let least = json!({"service": "lambda.amazonaws.com"});
     let changes = [full.clone(), least.clone(), other, full.clone()];
     account.subject("iam_role", "Reader").lives(&least, &changes).await;
-    account.subject("iam_role", "Writer").lives(&full, &[least.clone()]).await;
+    account.subject("iam_role", "Writer").lives(&full, std::slice::from_ref(&least)).await;
     account.subject("iam_role", "Theirs").refuses_foreign(&least).await;
+}
+
+#[tokio::test]
+async fn policies_are_swapped_even_where_there_is_no_room_for_both() {
+    let account = Account::new();
+    let names =
+        ["AmazonKinesisFullAccess", "AmazonSNSFullAccess"].map(|name| format!("arn:aws:iam::aws:policy/{name}"));
+    let large = |letter: &str| {
+        json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": "s3:*", "Resource": format!("arn:aws:s3:::{}", letter.repeat(6000))}]})
+    };
+    let with = |name: &str, arn: &str| json!({"service": "lambda.amazonaws.com", "managed_policy_arns": arn, "inline_policies": {name: large(name)}});
+    let role = account.subject("iam_role", "Full");
+    role.create(&with("a", &names[0])).await;
+    role.update(&with("b", &names[1])).await;
 }
 
 #[tokio::test]

@@ -95,8 +95,9 @@ fn is_new_role(error: &KindError) -> bool {
 
 /// Waits until a new role's policies are listed, so that the next look sees what was just put (`facts/aws.md` 5.3).
 pub(super) async fn wait_listed(cx: &Cx, want: &Spec) -> Result<()> {
-    let wait = Wait::new(format!("IAM: the policies of role {} to be visible", cx.key.name), IAM_LIMIT);
-    wait.every(Duration::from_secs(2))
+    let patience = Wait::new(format!("IAM: the policies of role {} to be visible", cx.key.name), IAM_LIMIT);
+    patience
+        .every(Duration::from_secs(2))
         .until(cx, || async {
             let (inline, attached) = tokio::try_join!(inline_names(cx), attached_policies(cx))?;
             let missing = want.inline_policies.keys().find(|name| !inline.contains(name));
@@ -126,16 +127,12 @@ pub(super) async fn set_plain_fields(cx: &Cx, want: &Spec) -> Result<()> {
 pub(super) async fn set_boundary(cx: &Cx, arn: Option<&str>) -> Result<()> {
     let (client, name) = (cx.aws.iam(), cx.key.handle());
     let call = || async {
-        match arn {
-            Some(arn) => {
-                let request = client.put_role_permissions_boundary().role_name(name).permissions_boundary(arn);
-                request.send().await.map_err(failed("PutRolePermissionsBoundary")).map(|_| ())
-            }
-            None => {
-                let request = client.delete_role_permissions_boundary().role_name(name);
-                gone(request.send().await.map_err(failed("DeleteRolePermissionsBoundary")))
-            }
+        if let Some(arn) = arn {
+            let request = client.put_role_permissions_boundary().role_name(name).permissions_boundary(arn);
+            return request.send().await.map_err(failed("PutRolePermissionsBoundary")).map(|_| ());
         }
+        let request = client.delete_role_permissions_boundary().role_name(name);
+        gone(request.send().await.map_err(failed("DeleteRolePermissionsBoundary")))
     };
     let passes = |error: &KindError| is_new_policy(cx, arn.unwrap_or_default(), error);
     iam::patient(cx, "the permissions boundary to be known", passes, call).await

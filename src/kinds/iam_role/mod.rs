@@ -159,13 +159,14 @@ fn touches(changes: &Changes<'_>, path: &str) -> bool {
     changes.0.iter().any(|change| below(&change.path, path) || below(path, &change.path))
 }
 
-/// Brings a role from `found` to `want`, one call at a time: first what takes rights away or limits them, then what
-/// gives them.
-async fn converge(cx: &Cx, want: &Spec, found: &Spec, touched: impl Fn(&str) -> bool + Send) -> Result<()> {
-    if want.assume_role_policy != found.assume_role_policy && touched("assume_role_policy") {
-        if let Some(policy) = &want.assume_role_policy {
-            call::set_trust(cx, policy).await?;
-        }
+/// Brings a role from `found` to `want`, one call at a time. Rights are given before others are taken away, so that
+/// whoever bears the role now is never without both; where a quota leaves no room for that, the other way round.
+async fn converge(cx: &Cx, want: &Spec, found: &Spec, touched: impl Fn(&str) -> bool + Send + Sync) -> Result<()> {
+    if want.assume_role_policy != found.assume_role_policy
+        && touched("assume_role_policy")
+        && let Some(policy) = &want.assume_role_policy
+    {
+        call::set_trust(cx, policy).await?;
     }
     let plain = |spec: &Spec| (spec.description.clone(), spec.max_session_duration);
     if plain(want) != plain(found) && (touched("description") || touched("max_session_duration")) {
@@ -174,23 +175,48 @@ async fn converge(cx: &Cx, want: &Spec, found: &Spec, touched: impl Fn(&str) -> 
     if want.permissions_boundary != found.permissions_boundary && touched("permissions_boundary") {
         call::set_boundary(cx, want.permissions_boundary.as_deref()).await?;
     }
-    if touched("managed_policy_arns") {
-        for arn in found.managed_policy_arns.difference(&want.managed_policy_arns) {
+    match give(cx, want, found, &touched).await {
+        Err(error) if error.code == "LimitExceeded" => {
+            take_away(cx, want, found, &touched).await?;
+            give(cx, want, found, &touched).await
+        }
+        other => {
+            other?;
+            take_away(cx, want, found, &touched).await
+        }
+    }
+}
+
+async fn take_away(cx: &Cx, want: &Spec, found: &Spec, touched: &(impl Fn(&str) -> bool + Sync)) -> Result<()> {
+    for arn in found.managed_policy_arns.difference(&want.managed_policy_arns) {
+        if touched("managed_policy_arns") {
             call::detach(cx, arn).await?;
         }
-        for arn in want.managed_policy_arns.difference(&found.managed_policy_arns) {
+    }
+    for name in found.inline_policies.keys().filter(|name| !want.inline_policies.contains_key(*name)) {
+        if touched(&inline_path(name)) {
+            call::delete_inline(cx, name).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn give(cx: &Cx, want: &Spec, found: &Spec, touched: &(impl Fn(&str) -> bool + Sync)) -> Result<()> {
+    for arn in want.managed_policy_arns.difference(&found.managed_policy_arns) {
+        if touched("managed_policy_arns") {
             call::attach(cx, arn).await?;
         }
     }
-    let touched = |name: &str| touched(&format!("inline_policies.{name}"));
-    for name in found.inline_policies.keys().filter(|name| !want.inline_policies.contains_key(*name) && touched(name)) {
-        call::delete_inline(cx, name).await?;
-    }
-    let differs = |name: &str, policy: &PolicyDocument| found.inline_policies.get(name) != Some(policy);
-    for (name, policy) in want.inline_policies.iter().filter(|(name, policy)| differs(name, policy) && touched(name)) {
-        call::put_inline(cx, name, policy).await?;
+    for (name, policy) in &want.inline_policies {
+        if found.inline_policies.get(name) != Some(policy) && touched(&inline_path(name)) {
+            call::put_inline(cx, name, policy).await?;
+        }
     }
     Ok(())
+}
+
+fn inline_path(name: &str) -> String {
+    format!("inline_policies.{name}")
 }
 
 #[cfg(test)]

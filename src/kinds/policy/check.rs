@@ -19,7 +19,8 @@ pub enum Use {
 }
 
 impl PolicyDocument {
-    /// Returns what is wrong with the document, at paths below `path`.
+    /// Returns what is wrong with the document, at paths below `path`. Statements have no paths of their own, since
+    /// they are no longer in the order of the file; they are told by their `Sid` or action.
     #[must_use]
     pub fn faults(&self, path: &str, purpose: Use) -> Vec<Fault> {
         let Value::Object(document) = self.value() else { return Vec::new() };
@@ -53,8 +54,8 @@ impl Faults {
         self.letters(path, document);
         match document.get("Statement").and_then(Value::as_array) {
             Some(statements) if !statements.is_empty() => {
-                for (index, statement) in statements.iter().enumerate() {
-                    self.statement(&format!("{path}.Statement.{index}"), statement);
+                for statement in statements {
+                    self.statement(&format!("{path}.Statement"), statement);
                 }
             }
             _ => self.add(path, "the policy has no statement", "add Statement: with at least one statement"),
@@ -83,6 +84,13 @@ impl Faults {
         let Value::Object(fields) = statement else {
             return self.add(path, "a statement is a mapping", "write Effect, Action and so on below it");
         };
+        let first = self.found.len();
+        self.elements(path, fields);
+        let label = label(fields);
+        self.found[first..].iter_mut().for_each(|fault| fault.message = format!("{label}: {}", fault.message));
+    }
+
+    fn elements(&mut self, path: &str, fields: &Map<String, Value>) {
         self.names(path, fields, &ELEMENTS);
         self.effect(path, fields);
         self.one_of(path, fields, "Action", "NotAction");
@@ -102,7 +110,7 @@ impl Faults {
         let effect = fields.get("Effect").and_then(Value::as_str).unwrap_or_default();
         if !effect.contains("${") && !["Allow", "Deny"].contains(&effect) {
             let message = format!("Effect is {effect:?}, which is neither Allow nor Deny");
-            self.add(&format!("{path}.Effect"), message, "write Effect: Allow");
+            self.add(path, message, "write Effect: Allow");
         }
     }
 
@@ -122,9 +130,19 @@ impl Faults {
 
     fn none_of(&mut self, path: &str, fields: &Map<String, Value>, names: &[&str], why: &str) {
         for name in names.iter().filter(|name| fields.contains_key(**name)) {
-            self.add(&format!("{path}.{name}"), why, &format!("remove {name}"));
+            self.add(path, format!("{name} is there, but {why}"), &format!("remove {name}"));
         }
     }
+}
+
+/// Names a statement as its author would look for it.
+fn label(fields: &Map<String, Value>) -> String {
+    let words = ["Sid", "Action", "NotAction", "Resource"].iter().find_map(|name| fields.get(*name));
+    let words = match words {
+        Some(Value::Array(several)) => several.first(),
+        other => other,
+    };
+    words.and_then(Value::as_str).map_or_else(|| "a statement".to_owned(), |words| format!("statement {words}"))
 }
 
 #[cfg(test)]
@@ -153,9 +171,12 @@ mod tests {
             "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Principal": "*"}});
         assert_eq!(
             messages(Use::Identity, &both),
-            ["policy.Statement.0.Principal: a policy of a role names no principal"]
+            ["policy.Statement: statement s3:*: Principal is there, but a policy of a role names no principal"]
         );
-        assert_eq!(messages(Use::Trust, &both), ["policy.Statement.0.Resource: a trust policy names no resource"]);
+        assert_eq!(
+            messages(Use::Trust, &both),
+            ["policy.Statement: statement s3:*: Resource is there, but a trust policy names no resource"]
+        );
         assert_eq!(messages(Use::Resource, &both), [""; 0]);
     }
 
