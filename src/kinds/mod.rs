@@ -6,16 +6,14 @@ mod iam;
 pub mod iam_instance_profile;
 pub mod iam_policy;
 pub mod iam_role;
+pub mod json;
 pub mod kinesis_analytics_application;
 pub mod kinesis_stream;
 pub mod lambda_event_source_mapping;
 pub mod lambda_function;
 pub mod policy;
-pub mod ssm_parameter;
-pub mod json;
-pub mod kinesis_stream;
-pub mod policy;
 pub mod sns_topic;
+pub mod ssm_parameter;
 
 use crate::kind::{AnyKind, Erased};
 
@@ -25,14 +23,13 @@ pub static KINDS: &[&dyn AnyKind] = &[
     &Erased::<iam_role::IamRole>::new(),
     &Erased::<iam_policy::IamPolicy>::new(),
     &Erased::<iam_instance_profile::IamInstanceProfile>::new(),
+    &Erased::<sns_topic::SnsTopic>::new(),
     &Erased::<cloudwatch_log_group::CloudwatchLogGroup>::new(),
     &Erased::<ssm_parameter::SsmParameter>::new(),
     &Erased::<kinesis_analytics_application::KinesisAnalyticsApplication>::new(),
     &Erased::<lambda_function::LambdaFunction>::new(),
     &Erased::<lambda_event_source_mapping::LambdaEventSourceMapping>::new(),
 ];
-pub static KINDS: &[&dyn AnyKind] =
-    &[&Erased::<kinesis_stream::KinesisStream>::new(), &Erased::<sns_topic::SnsTopic>::new()];
 
 /// Returns the kind of a `type:`.
 #[must_use]
