@@ -1,17 +1,19 @@
 //! The registry: every type of AWS resource that a stack file can name, one file each.
 
 pub mod cloudwatch_log_group;
+pub mod dynamodb_table;
 pub mod fields;
 mod iam;
 pub mod iam_instance_profile;
 pub mod iam_policy;
 pub mod iam_role;
-pub mod json;
+mod json;
 pub mod kinesis_analytics_application;
 pub mod kinesis_stream;
 pub mod lambda_event_source_mapping;
 pub mod lambda_function;
 pub mod policy;
+pub mod sns_subscription;
 pub mod sns_topic;
 pub mod ssm_parameter;
 
@@ -20,15 +22,17 @@ use crate::kind::{AnyKind, Erased};
 /// All kinds, in the order of `design.md` §3.
 pub static KINDS: &[&dyn AnyKind] = &[
     &Erased::<kinesis_stream::KinesisStream>::new(),
+    &Erased::<kinesis_analytics_application::KinesisAnalyticsApplication>::new(),
     &Erased::<iam_role::IamRole>::new(),
     &Erased::<iam_policy::IamPolicy>::new(),
     &Erased::<iam_instance_profile::IamInstanceProfile>::new(),
+    &Erased::<dynamodb_table::DynamodbTable>::new(),
     &Erased::<sns_topic::SnsTopic>::new(),
-    &Erased::<cloudwatch_log_group::CloudwatchLogGroup>::new(),
-    &Erased::<ssm_parameter::SsmParameter>::new(),
-    &Erased::<kinesis_analytics_application::KinesisAnalyticsApplication>::new(),
+    &Erased::<sns_subscription::SnsSubscription>::new(),
     &Erased::<lambda_function::LambdaFunction>::new(),
     &Erased::<lambda_event_source_mapping::LambdaEventSourceMapping>::new(),
+    &Erased::<cloudwatch_log_group::CloudwatchLogGroup>::new(),
+    &Erased::<ssm_parameter::SsmParameter>::new(),
 ];
 
 /// Returns the kind of a `type:`.

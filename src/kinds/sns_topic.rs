@@ -195,8 +195,8 @@ impl Kind for SnsTopic {
         Ok((arn.clone(), outputs_of(&arn)))
     }
 
-    async fn update(cx: &Cx, want: &Spec, found: &Spec, _: &Changes<'_>) -> Result<()> {
-        converge(cx, &arn_of(cx), want, found).await
+    async fn update(cx: &Cx, want: &Spec, found: &Spec, changes: &Changes<'_>) -> Result<()> {
+        converge(cx, &arn_of(cx), &changes.target(want, found)?, found).await
     }
 
     async fn delete(cx: &Cx) -> Result<()> {
