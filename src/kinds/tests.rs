@@ -17,6 +17,8 @@ use crate::kind::{AnyKind, Class, Files, Found, Key, Place, Tags};
 use crate::local::connector::LocalClient;
 use crate::local::{Cloud, Settings};
 
+mod streaming;
+
 const ACCOUNT: &str = "123456789012";
 
 fn marked(kind: &dyn AnyKind, key: &Key, spec: &Value) -> Tags {

@@ -339,9 +339,25 @@ impl Spec {
         if self.description.chars().count() > 256 {
             faults.push(Fault::new("description", "is longer than 256 characters"));
         }
+        self.check_variables(&mut faults);
         self.check_logging(&mut faults);
         self.check_network(&mut faults);
         faults
+    }
+
+    /// Names are a letter and at least one more letter, digit or `_` (`CreateFunction`, EnvironmentVariableName).
+    fn check_variables(&self, faults: &mut Vec<Fault>) {
+        for name in self.environment.variables.keys() {
+            let fits = name.len() > 1
+                && name.starts_with(|letter: char| letter.is_ascii_alphabetic())
+                && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+            if !fits {
+                faults.push(
+                    Fault::new(format!("environment.variables.{name}"), "is not a name that Lambda takes")
+                        .help("use a letter, then letters, digits and `_`; two characters at least"),
+                );
+            }
+        }
     }
 
     fn check_logging(&self, faults: &mut Vec<Fault>) {
