@@ -5,8 +5,8 @@
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::diff::Fields;
 use super::error::{Class, KindError};
+use crate::diff::Fields;
 use crate::kind::{Key, Tags};
 
 /// Tag with the name of the stack.

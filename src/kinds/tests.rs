@@ -10,14 +10,20 @@ use aws_types::region::Region;
 use serde_json::{Value, json};
 
 use super::find;
-use crate::aws::marks::{marked, tag_changes};
+use crate::aws::marks::{marks, spec_hash, tag_changes};
 use crate::aws::{Aws, Cx};
-use crate::diff::diff;
+use crate::diff::{Fields, diff};
 use crate::kind::{AnyKind, Class, Files, Found, Key, Place, Tags};
 use crate::local::connector::LocalClient;
 use crate::local::{Cloud, Settings};
 
 const ACCOUNT: &str = "123456789012";
+
+/// Returns the user's tags and the marks.
+fn marked(key: &Key, user: &Tags, spec: &Value) -> Tags {
+    let spec = spec_hash(&Fields::default(), &[], spec);
+    user.clone().into_iter().chain(marks(key, &spec, false, false)).collect()
+}
 
 /// An account with nothing in it.
 struct Account(Arc<Aws>);
