@@ -2,6 +2,8 @@
 
 pub mod cloudwatch_log_group;
 pub mod dynamodb_table;
+mod ec2;
+pub mod ec2_security_group;
 pub mod fields;
 mod iam;
 pub mod iam_instance_profile;
@@ -27,6 +29,7 @@ pub static KINDS: &[&dyn AnyKind] = &[
     &Erased::<dynamodb_table::DynamodbTable>::new(),
     &Erased::<sns_topic::SnsTopic>::new(),
     &Erased::<sns_subscription::SnsSubscription>::new(),
+    &Erased::<ec2_security_group::Ec2SecurityGroup>::new(),
     &Erased::<cloudwatch_log_group::CloudwatchLogGroup>::new(),
     &Erased::<ssm_parameter::SsmParameter>::new(),
 ];
