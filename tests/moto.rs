@@ -105,3 +105,8 @@ fn cloudwatch_log_group() {
 fn ssm_parameter() {
     on_moto("ssm_parameter");
 }
+
+#[test]
+fn ec2_security_group() {
+    on_moto("ec2_security_group");
+}

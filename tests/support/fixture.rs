@@ -20,7 +20,7 @@ pub(crate) struct Fixture {
     resources: Map<String, Value>,
     /// Specs of the subject, applied one after another.
     pub(crate) variants: Vec<Map<String, Value>>,
-    /// Fields that moto does wrong, with the reason; `*` for the whole kind.
+    /// Fields that moto does wrong, with the reason: of the subject, or of `resources.ID`.
     pub(crate) not_on_moto: Map<String, Value>,
     #[serde(skip)]
     kind: String,
@@ -58,6 +58,9 @@ impl Fixture {
         for variant in &mut self.variants {
             fields.iter().for_each(|field| remove(variant, field));
         }
+        fields.iter().filter_map(|field| field.strip_prefix("resources.")).for_each(|path| {
+            remove(&mut self.resources, path);
+        });
         self.variants.dedup();
         self
     }
