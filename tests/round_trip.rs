@@ -11,10 +11,10 @@ const FILE: &str = "stack.yaml";
 
 /// Takes a kind through its variants and down again; apply ends in an empty plan, and apply again writes nothing.
 fn round_trip(kind: &str) {
-    let fixture = Fixture::of(kind);
     let sandbox = Sandbox::with_fixture_files().local();
     let listener = Listener::start(&sandbox);
     let account = Account::at(listener.url(), LOCAL_ACCOUNT, REGION);
+    let fixture = Fixture::of(kind).with(account.variables());
     let empty = account.contents();
     for variant in &fixture.variants {
         sandbox.write(FILE, &fixture.file(Some(variant)));
