@@ -3,6 +3,7 @@
 pub mod cloudwatch_log_group;
 pub mod dynamodb_table;
 mod ec2;
+pub mod ec2_instance;
 pub mod ec2_security_group;
 pub mod fields;
 mod iam;
@@ -30,6 +31,7 @@ pub static KINDS: &[&dyn AnyKind] = &[
     &Erased::<sns_topic::SnsTopic>::new(),
     &Erased::<sns_subscription::SnsSubscription>::new(),
     &Erased::<ec2_security_group::Ec2SecurityGroup>::new(),
+    &Erased::<ec2_instance::Ec2Instance>::new(),
     &Erased::<cloudwatch_log_group::CloudwatchLogGroup>::new(),
     &Erased::<ssm_parameter::SsmParameter>::new(),
 ];
