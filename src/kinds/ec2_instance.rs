@@ -126,12 +126,13 @@ impl Kind for Ec2Instance {
     }
 
     async fn delete(cx: &Cx) -> Result<()> {
-        let Some(instance) = locate(cx).await? else { return wait_terminated(cx).await };
-        let id = instance.instance_id.unwrap_or_default();
+        let instance = locate(cx).await?;
+        let Some(id) = instance.and_then(|instance| instance.instance_id).or_else(|| cx.key.physical.clone()) else {
+            return Ok(());
+        };
         let answer = cx.aws.ec2().terminate_instances().instance_ids(&id).send().await;
         gone(answer.map_err(failed("TerminateInstances")).map_err(explain_protection))?;
-        let cx = Cx { key: crate::kind::Key { physical: Some(id), ..cx.key.clone() }, ..cx.clone() };
-        wait_terminated(&cx).await
+        wait_terminated(cx, &id).await
     }
 
     async fn retag(cx: &Cx, set: &Tags, remove: &[String]) -> Result<()> {
@@ -252,11 +253,9 @@ fn early_end(instance: &Instance) -> KindError {
     KindError { code, ..KindError::new(Class::Other, format!("instance {id} ended before it ran: {text}")) }
 }
 
-/// Waits until the instance of the known id is terminated; returns at once without an id.
-async fn wait_terminated(cx: &Cx) -> Result<()> {
-    let Some(id) = cx.key.physical.clone() else { return Ok(()) };
+async fn wait_terminated(cx: &Cx, id: &str) -> Result<()> {
     let look = || async {
-        Ok(match found(read::one(cx, &id).await)? {
+        Ok(match found(read::one(cx, id).await)? {
             Some(instance) if state_of(&instance) != "terminated" => Look::Pending(state_of(&instance).to_owned()),
             _ => Look::Done(()),
         })
