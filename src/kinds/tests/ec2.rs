@@ -82,11 +82,9 @@ async fn a_spot_instance_with_everything_is_launched_at_once() {
         "cpu_options": {"core_count": 1, "threads_per_core": 1},
     }));
     let subject = account.subject("ec2_instance", "producer");
-    let want = subject.want(&spec);
+    let want = crate::stack::resolve::fill(&subject.want(&spec), &|_| None);
     subject.kind.create(&subject.cx, &want, &subject.tags(&want)).await.unwrap();
-    let found = subject.look(Some(&want)).await.unwrap();
-    let filled = crate::stack::resolve::fill(&want, &|_| None);
-    assert_eq!(diff(subject.kind.fields(), &[], &filled, &found.spec), []);
+    let found = subject.settled(&want).await;
     assert_eq!(found.spec["user_data_text"], "#!/bin/bash\necho ${HOME}\n");
     assert_eq!(
         subject.kind.replaces(&subject.want(&machine(&json!({"instance_type": "t3.small"}))), &found.spec),
