@@ -8,11 +8,13 @@ use serde_json::Value;
 
 use crate::apply::jobs::Verb;
 use crate::aws::{Aws, Cx, Notes, marks};
-use crate::diff::{Change, diff, is_unknown};
+use crate::diff::{Change, diff};
 use crate::kind::{Key, KindError, Outputs, Result, Tags};
 use crate::live;
 use crate::plan::Step;
-use crate::stack::Stack;
+use crate::stack::reference::Reference;
+use crate::stack::resolve::references;
+use crate::stack::{Resource, Stack};
 
 /// Everything that a job needs, taken out of the run's state when it starts.
 pub(super) struct Task {
@@ -24,6 +26,7 @@ pub(super) struct Task {
     timeouts: BTreeMap<String, Duration>,
     key: Key,
     marks: Tags,
+    unknown: Vec<Reference>,
 }
 
 /// What a job leaves behind.
@@ -54,6 +57,7 @@ impl Task {
                 .unwrap_or_default(),
             ignore: resource.map(|resource| resource.ignore_changes.clone()).unwrap_or_default(),
             timeouts: resource.map(|resource| resource.timeouts.clone()).unwrap_or_default(),
+            unknown: resource.map(|resource| unknown(resource, outputs)).unwrap_or_default(),
             step: step.clone(),
             verb,
             want,
@@ -118,13 +122,12 @@ impl Task {
 
     /// Refuses to send what is still unknown.
     fn check_known(&self) -> Result<()> {
-        if is_unknown(&self.want) {
-            return Err(KindError::invalid(format!(
-                "a reference of {} has no value after its source was made",
-                self.step.id
-            )));
+        match self.unknown.first() {
+            Some(reference) => {
+                Err(KindError::invalid(format!("{reference} has no value, although its source was made")))
+            }
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Refuses a change that the plan did not show: an unknown may become known, a known may not change.
@@ -140,4 +143,13 @@ impl Task {
             None => Ok(()),
         }
     }
+}
+
+/// Lists the references of a resource that no output answers.
+fn unknown(resource: &Resource, outputs: &BTreeMap<String, Outputs>) -> Vec<Reference> {
+    let known = |reference: &Reference| match reference {
+        Reference::Output { id, output } => outputs.get(id).is_some_and(|outputs| outputs.contains_key(output)),
+        _ => true,
+    };
+    references(&resource.spec).into_iter().filter(|reference| !known(reference)).collect()
 }

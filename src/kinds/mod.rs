@@ -13,6 +13,8 @@ pub mod iam_role;
 pub mod json;
 pub mod kinesis_analytics_application;
 pub mod kinesis_stream;
+pub mod lambda_event_source_mapping;
+pub mod lambda_function;
 pub mod policy;
 pub mod sns_subscription;
 pub mod sns_topic;
@@ -20,7 +22,7 @@ pub mod ssm_parameter;
 
 use crate::kind::{AnyKind, Erased};
 
-/// All kinds, in the order of `design.md` §3.
+/// All kinds, in the order of the reference.
 pub static KINDS: &[&dyn AnyKind] = &[
     &Erased::<kinesis_stream::KinesisStream>::new(),
     &Erased::<kinesis_analytics_application::KinesisAnalyticsApplication>::new(),
@@ -30,6 +32,8 @@ pub static KINDS: &[&dyn AnyKind] = &[
     &Erased::<dynamodb_table::DynamodbTable>::new(),
     &Erased::<sns_topic::SnsTopic>::new(),
     &Erased::<sns_subscription::SnsSubscription>::new(),
+    &Erased::<lambda_function::LambdaFunction>::new(),
+    &Erased::<lambda_event_source_mapping::LambdaEventSourceMapping>::new(),
     &Erased::<ec2_security_group::Ec2SecurityGroup>::new(),
     &Erased::<ec2_instance::Ec2Instance>::new(),
     &Erased::<cloudwatch_log_group::CloudwatchLogGroup>::new(),

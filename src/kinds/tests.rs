@@ -16,17 +16,17 @@ use serde_json::{Value, json};
 use super::find;
 use crate::aws::marks::{self, marks, spec_hash, tag_changes};
 use crate::aws::{Aws, Cx};
-use crate::diff::{Fields, diff};
+use crate::diff::diff;
 use crate::kind::{AnyKind, Class, Files, Found, Key, Place, Tags};
 use crate::local::connector::LocalClient;
 use crate::local::{Cloud, Settings};
 
+mod streaming;
+
 const ACCOUNT: &str = "123456789012";
 
-/// Returns the user's tags and the marks.
-fn marked(key: &Key, user: &Tags, spec: &Value) -> Tags {
-    let spec = spec_hash(&Fields::default(), &[], spec);
-    user.clone().into_iter().chain(marks(key, &spec, false, false)).collect()
+fn marked(kind: &dyn AnyKind, key: &Key, spec: &Value) -> Tags {
+    marks(key, &spec_hash(kind.fields(), &[], spec), false, false)
 }
 
 /// An account with nothing in it.
@@ -68,7 +68,9 @@ impl Subject {
     }
 
     fn tags(&self, spec: &Value) -> Tags {
-        marked(&self.cx.key, &Tags::from([("env".into(), "dev".into())]), spec)
+        let mut tags = marked(self.kind, &self.cx.key, spec);
+        tags.insert("env".into(), "dev".into());
+        tags
     }
 
     async fn look(&self, want: Option<&Value>) -> Option<Found> {
@@ -136,7 +138,7 @@ impl Subject {
         let want = self.want(spec);
         let other = Key { stack: "other".into(), ..self.cx.key.clone() };
         let theirs = Cx::new(Arc::clone(&self.cx.aws), other.clone());
-        self.kind.create(&theirs, &want, &marked(&other, &Tags::new(), &want)).await.unwrap();
+        self.kind.create(&theirs, &want, &marked(self.kind, &other, &want)).await.unwrap();
         let error = self.kind.create(&self.cx, &want, &self.tags(&want)).await.unwrap_err();
         assert_eq!(error.class, Class::Exists, "{error}");
         assert_eq!(self.kind.owned(&self.cx).await.unwrap(), []);

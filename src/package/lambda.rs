@@ -18,8 +18,6 @@ const STORED: usize = 10 * 1024 * 1024;
 /// Largest zip that goes with an API call, and largest source (`facts/aws.md` 11a.3).
 const MOST_ZIPPED: usize = 50 * 1024 * 1024;
 const MOST_UNZIPPED: usize = 250 * 1024 * 1024;
-/// Deepest folder.
-const DEEPEST: usize = 64;
 
 /// A zip and its hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,9 +48,9 @@ pub enum PackError {
     /// A name is not Unicode.
     #[error("the name {} is not Unicode", .0.display())]
     Name(PathBuf),
-    /// Folders are nested too deeply, or links go round in circles.
-    #[error("{} is nested too deeply; does a link go round in a circle?", .0.display())]
-    Deep(PathBuf),
+    /// A link leads to a folder that it is in.
+    #[error("{} is a link that goes round in a circle", .0.display())]
+    Circle(PathBuf),
     /// There is nothing to pack.
     #[error("{} has no files", .0.display())]
     Empty(PathBuf),
@@ -97,7 +95,7 @@ fn files_of(source: &Path) -> Result<BTreeMap<String, File>, PackError> {
     let mut files = BTreeMap::new();
     if fs_err::metadata(source)?.is_dir() {
         let root = fs_err::canonicalize(source)?;
-        collect(&root, source, "", 0, &mut files)?;
+        collect(&mut vec![root], source, "", &mut files)?;
     } else {
         let name = source.file_name().and_then(|name| name.to_str());
         let name = name.ok_or_else(|| PackError::Name(source.to_owned()))?;
@@ -113,30 +111,32 @@ fn files_of(source: &Path) -> Result<BTreeMap<String, File>, PackError> {
     Ok(files)
 }
 
+/// Adds the files of a folder; `trail` holds the real paths of the folders on the way, the root first.
 fn collect(
-    root: &Path,
+    trail: &mut Vec<PathBuf>,
     folder: &Path,
     prefix: &str,
-    depth: usize,
     files: &mut BTreeMap<String, File>,
 ) -> Result<(), PackError> {
-    if depth > DEEPEST {
-        return Err(PackError::Deep(folder.to_owned()));
-    }
     for entry in fs_err::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| PackError::Name(path.clone()))?;
         if is_clutter(name) {
             continue;
         }
-        if !fs_err::canonicalize(&path)?.starts_with(root) {
-            return Err(PackError::Outside { link: path.clone(), root: root.to_owned() });
+        let real = fs_err::canonicalize(&path)?;
+        if let Some(root) = trail.first().filter(|root| !real.starts_with(root)) {
+            return Err(PackError::Outside { link: path.clone(), root: root.clone() });
         }
         let inside = format!("{prefix}{name}");
-        if fs_err::metadata(&path)?.is_dir() {
-            collect(root, &path, &format!("{inside}/"), depth + 1, files)?;
-        } else {
+        if !fs_err::metadata(&path)?.is_dir() {
             files.insert(inside, read(&path)?);
+        } else if trail.contains(&real) {
+            return Err(PackError::Circle(path.clone()));
+        } else {
+            trail.push(real);
+            collect(trail, &path, &format!("{inside}/"), files)?;
+            trail.pop();
         }
     }
     Ok(())
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(names(&package.zip), ["lib/a.py", "main.py"]);
         assert_eq!(package, pack(folder().path()).unwrap());
         // Another value means that every function of every stack is uploaded anew.
-        assert_eq!(package.sha256, "PENDING");
+        assert_eq!(package.sha256, "kNTP/rvbot3SWrOW1a9uc0OlQlttFtZb38Hn6wMNptY=");
     }
 
     #[test]
@@ -259,6 +259,6 @@ mod tests {
         assert!(matches!(pack(folder.path()), Err(PackError::Outside { .. })));
         fs_err::remove_file(folder.path().join("root")).unwrap();
         symlink(folder.path(), folder.path().join("self")).unwrap();
-        assert!(matches!(pack(folder.path()), Err(PackError::Deep(_))));
+        assert!(matches!(pack(folder.path()), Err(PackError::Circle(_))));
     }
 }

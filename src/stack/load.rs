@@ -242,3 +242,96 @@ fn is_region(region: &str) -> bool {
         && parts.iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
         && region == region.to_lowercase()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::stack::fake;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    const EVERY_KEY: &str = include_str!("testdata/every_key.yaml");
+
+    #[test]
+    fn every_key_arrives() {
+        let stack = fake::load(EVERY_KEY).unwrap().stack;
+        assert_eq!((stack.name.as_str(), stack.region.as_deref()), ("every-key", Some("eu-central-1")));
+        assert_eq!(stack.accounts, ["123456789012"]);
+        assert_eq!(stack.resources.keys().collect::<Vec<_>>(), ["orders", "role"]);
+        let orders = &stack.resources["orders"];
+        assert_eq!(orders.name, "orders-every-key");
+        let spec = json!({"shard_count": 2, "mode": "ON_DEMAND", "kms_key": null, "hash": "hash in every-key"});
+        assert_eq!(orders.spec, spec);
+        assert_eq!(json!(orders.tags), json!({"owner": "me", "project": "tickets", "version": "3"}));
+        assert!(orders.retain && !orders.protect);
+        assert_eq!(orders.ignore_changes, ["shard_count"]);
+        assert_eq!(orders.timeouts["delete"], Duration::from_mins(90));
+        assert_eq!(stack.outputs["arn"], json!("${orders.arn}"));
+    }
+
+    #[test]
+    fn what_is_left_out_is_neither_waited_for_nor_granted() {
+        let role = &fake::load(EVERY_KEY).unwrap().stack.resources["role"];
+        assert_eq!(role.depends_on, ["orders"]);
+        assert_eq!(role.spec["inline_policies"]["grants"]["Statement"].as_array().unwrap().len(), 1);
+        let loaded = fake::load_with(EVERY_KEY, &[("key", "k1")]).unwrap();
+        let role = &loaded.stack.resources["role"];
+        assert_eq!(role.depends_on, ["orders", "extra"]);
+        assert_eq!(role.spec["inline_policies"]["grants"]["Statement"].as_array().unwrap().len(), 2);
+        assert_eq!(loaded.stack.secrets, ["k1"]);
+        assert_eq!(loaded.stack.resources["orders"].spec["kms_key"], json!("k1"));
+    }
+
+    #[test]
+    fn prepared_fields_and_faults_have_places() {
+        let text = "stack: s\nresources:\n  orders: {type: fake_stream, shard_count: 0, hash: x}\n";
+        insta::assert_snapshot!(fake::problems(text));
+    }
+
+    #[test]
+    fn a_secret_of_the_wrong_type_does_not_show() {
+        let text = "stack: s\nvariables: {key: {sensitive: true}}\nresources:\n  a: {type: fake_stream, shard_count: \
+                    \"${var.key}\", name: \"${var.key} x\"}\n";
+        let report = fake::load_with(text, &[("key", "hunter2")]).unwrap_err();
+        let shown = report.render(false, 100);
+        assert!(!shown.contains("hunter2") && shown.contains("(sensitive)"), "{shown}");
+    }
+
+    #[test]
+    fn a_wrong_variable_is_told_once() {
+        let text = "stack: s\nvariables: {n: {type: number}}\nresources:\n  a: {type: fake_stream, shard_count: \
+                    \"${var.n}\"}\n  b: {type: fake_stream, when: \"${var.n}\"}\n";
+        assert_eq!(fake::load(text).unwrap_err().problems.len(), 1, "{}", fake::problems(text));
+    }
+
+    #[test]
+    fn loading_is_linear() {
+        let one = |index: usize| format!("  r{index}: {{type: fake_role, service: \"${{r{}.arn}}\"}}\n", index + 1);
+        let resources: String = (0..3_000).map(one).collect();
+        let text = format!("stack: s\nresources:\n{resources}  r3000: {{type: fake_role, service: x}}\n");
+        let start = std::time::Instant::now();
+        assert_eq!(fake::load(&text).unwrap().stack.resources.len(), 3_001);
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_loaded_or_refused(text in ".{0,200}") {
+            let _ = fake::load(&text).map_err(|report| report.render(false, 80));
+        }
+
+        #[test]
+        fn any_cut_and_change_of_a_good_file_is_loaded_or_refused(
+            from in 0..EVERY_KEY.len(),
+            length in 0_usize..30,
+            with in "[-{}\\[\\]:,&*!|>\"'#$ \\na-c0-9é]{0,6}",
+        ) {
+            let mut bytes = EVERY_KEY.as_bytes().to_vec();
+            let end = (from + length).min(bytes.len());
+            bytes.splice(from..end, with.bytes());
+            let text = String::from_utf8_lossy(&bytes);
+            let _ = fake::load(&text).map_err(|report| report.render(true, 80));
+        }
+    }
+}

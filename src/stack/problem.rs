@@ -166,11 +166,11 @@ pub struct Diagnostic {
 }
 
 impl Report {
-    /// Sorts problems by their place, drops doubles and masks secrets.
+    /// Sorts problems by their place, drops doubles, masks secrets and shortens what is very long.
     #[must_use]
     pub fn new(source: Source, problems: Vec<Problem>, secrets: &[String]) -> Self {
         let secrets: Vec<String> = secrets.iter().filter(|secret| secret.chars().count() > 2).cloned().collect();
-        let mut problems: Vec<Problem> = problems.into_iter().map(|problem| masked(problem, &secrets)).collect();
+        let mut problems: Vec<Problem> = problems.into_iter().map(|problem| tidy(problem, &secrets)).collect();
         problems.sort_by_key(|problem| (source.range(&problem.path, &problem.spot).start, problem.severity as u8));
         let mut seen = std::collections::HashSet::new();
         problems.retain(|problem| seen.insert((problem.path.clone(), problem.message.clone())));
@@ -215,13 +215,27 @@ impl Report {
     }
 }
 
-fn masked(mut problem: Problem, secrets: &[String]) -> Problem {
+/// Longest message; what a file holds is part of it and can be of any length.
+const MAX_TEXT: usize = 400;
+
+fn clipped(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Masks first: a secret cut in two would show.
+fn tidy(mut problem: Problem, secrets: &[String]) -> Problem {
     for secret in secrets {
         let mask = |text: &str| text.replace(secret.as_str(), "(sensitive)");
         problem.message = mask(&problem.message);
         problem.label = mask(&problem.label);
         problem.help = problem.help.as_deref().map(mask);
     }
+    problem.message = clipped(&problem.message, MAX_TEXT);
+    problem.label = clipped(&problem.label, MAX_TEXT);
+    problem.help = problem.help.map(|help| clipped(&help, 4 * MAX_TEXT));
     problem
 }
 

@@ -82,10 +82,13 @@ pub fn parse(text: &str) -> Result<Vec<Segment>, Malformed> {
     Ok(segments)
 }
 
-/// Tells whether a string holds an unescaped `${`.
+/// Tells whether a string holds a reference to another resource's output, so that it is known only after apply.
+///
+/// What only looks like a reference, such as a policy variable `${aws:username}`, is literal text.
 #[must_use]
 pub fn is_unresolved(text: &str) -> bool {
-    text.contains("${") && !matches!(parse(text).as_deref(), Ok([] | [Segment::Text(_)]))
+    let output = |segment: &Segment| matches!(segment, Segment::Reference(Reference::Output { .. }, _));
+    text.contains("${") && parse(text).is_ok_and(|segments| segments.iter().any(output))
 }
 
 /// Turns literal text into a string that parses back to it.

@@ -17,8 +17,13 @@ fn distance(left: &str, right: &str) -> Option<usize> {
         return None;
     }
     let edits = strsim::osa_distance(&a, &b);
+    // Long words may have more slips; a beginning of the right word is near too.
     let limit = (a.chars().count().max(b.chars().count()) + 1) / 3;
-    (edits <= limit).then_some(edits * 2 + usize::from(left != right))
+    if edits <= limit {
+        return Some(edits * 2 + usize::from(left != right));
+    }
+    let begins = a.len().min(b.len()) > 3 && (a.starts_with(&b) || b.starts_with(&a));
+    begins.then_some(edits * 2 + 1)
 }
 
 /// Says "did you mean", or lists what there is when nothing is near and the list is short.
@@ -41,6 +46,7 @@ mod tests {
             ("kinesis_steam", Some("kinesis_stream")),
             ("ShardCount", Some("shard_count")),
             ("shards", None),
+            ("shard", Some("shard_count")),
             ("Airline_Tickets", Some("airline_tickets")),
             ("zzz", None),
             ("", None),

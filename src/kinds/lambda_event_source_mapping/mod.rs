@@ -1,0 +1,123 @@
+//! Event source mappings: what starts a Lambda function for the records of a stream or queue (`facts/aws.md` 11b).
+//!
+//! AWS makes the identifier up, a UUID; source and function together find a mapping whose UUID is not known.
+
+mod calls;
+mod spec;
+
+use futures::stream::{StreamExt, TryStreamExt, iter};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+pub use spec::{
+    DestinationConfig, Filter, FilterCriteria, FunctionResponseType, Metric, MetricsConfig, OnFailure, Spec,
+    StartingPosition,
+};
+
+use crate::aws::Cx;
+use crate::aws::error::{failed, found};
+use crate::aws::marks;
+use crate::kind::{Changes, Fault, Kind, Naming, Observed, Owned, Place, Result, Tags};
+
+/// An event source mapping.
+pub struct LambdaEventSourceMapping;
+
+/// What other resources may refer to.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct MappingOutputs {
+    /// Amazon Resource Name.
+    pub arn: String,
+    /// Identifier.
+    pub uuid: String,
+}
+
+impl MappingOutputs {
+    fn new(place: &Place, uuid: &str) -> Self {
+        Self { arn: arn_of(place, uuid), uuid: uuid.to_owned() }
+    }
+}
+
+fn arn_of(place: &Place, uuid: &str) -> String {
+    place.arn("lambda", &format!("event-source-mapping:{uuid}"))
+}
+
+/// Lists of tags that are read at once; these calls share 15 a second (`facts/aws.md` 11a.6).
+const READERS: usize = 4;
+
+impl Kind for LambdaEventSourceMapping {
+    const TYPE: &'static str = "lambda_event_source_mapping";
+    const TITLE: &'static str = "Lambda event source mapping";
+    const DELETE_RANK: u8 = 20;
+    const NAMING: Naming = Naming::Assigned;
+
+    type Spec = Spec;
+    type Outputs = MappingOutputs;
+
+    fn check(spec: &Spec) -> Vec<Fault> {
+        spec.faults()
+    }
+
+    fn collides(want: &Spec, found: &Spec) -> bool {
+        // One mapping per source and function (facts/aws.md 11b.3); what is not known yet may turn out the same.
+        let same = |want: &str, found: &str| want == found || want.contains("${");
+        same(&want.event_source_arn, &found.event_source_arn) && same(&want.function_name, &found.function_name)
+    }
+
+    async fn observe(cx: &Cx, want: Option<&Spec>) -> Result<Option<Observed<Spec, MappingOutputs>>> {
+        let mapping = match (&cx.key.physical, want) {
+            (Some(uuid), _) => found(calls::get(cx, uuid).await)?,
+            (None, Some(want)) => calls::find(cx, want).await?,
+            (None, None) => None,
+        };
+        let Some(mapping) = mapping.filter(|mapping| mapping.state() != Some("Deleting")) else { return Ok(None) };
+        let uuid = mapping.uuid.clone().unwrap_or_default();
+        let Some(tags) = found(calls::tags_of(cx, &arn_of(cx.place(), &uuid)).await)? else { return Ok(None) };
+        Ok(Some(Observed {
+            spec: calls::spec_of(&mapping, want),
+            outputs: MappingOutputs::new(cx.place(), &uuid),
+            status: Some(calls::status_text(&mapping)),
+            physical: uuid,
+            tags,
+        }))
+    }
+
+    async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, MappingOutputs)> {
+        let uuid = calls::create(cx, want, tags).await?;
+        let mapping = calls::settled(cx, &uuid, "create").await?;
+        calls::converge(cx, &uuid, want, &calls::spec_of(&mapping, Some(want)), "create").await?;
+        Ok((uuid.clone(), MappingOutputs::new(cx.place(), &uuid)))
+    }
+
+    async fn update(cx: &Cx, want: &Spec, found: &Spec, changes: &Changes<'_>) -> Result<()> {
+        let target = changes.target(want, found)?;
+        calls::settled(cx, cx.key.handle(), "update").await?;
+        calls::converge(cx, cx.key.handle(), &target, found, "update").await
+    }
+
+    async fn delete(cx: &Cx) -> Result<()> {
+        calls::delete(cx).await
+    }
+
+    async fn retag(cx: &Cx, set: &Tags, remove: &[String]) -> Result<()> {
+        let (client, arn) = (cx.aws.lambda(), arn_of(cx.place(), cx.key.handle()));
+        if !set.is_empty() {
+            let request = client.tag_resource().resource(&arn).set_tags(Some(set.clone().into_iter().collect()));
+            request.send().await.map_err(failed("TagResource"))?;
+        }
+        if !remove.is_empty() {
+            let request = client.untag_resource().resource(&arn).set_tag_keys(Some(remove.to_vec()));
+            request.send().await.map_err(failed("UntagResource"))?;
+        }
+        Ok(())
+    }
+
+    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
+        let all = iter(calls::list(cx, None).await?).map(|mapping| async move {
+            let physical = mapping.uuid.unwrap_or_default();
+            let tags = found(calls::tags_of(cx, &arn_of(cx.place(), &physical)).await)?.unwrap_or_default();
+            Ok(Owned { physical, tags })
+        });
+        let all: Vec<Owned> = all.buffer_unordered(READERS).try_collect().await?;
+        Ok(all.into_iter().filter(|one| marks::stack_of(&one.tags) == Some(&cx.key.stack)).collect())
+    }
+}

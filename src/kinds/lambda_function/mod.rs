@@ -1,0 +1,163 @@
+//! Lambda functions from zips (`facts/aws.md` 11a). Functions from container images are not offered.
+//!
+//! Code is compared by hash: of the zip made of local files, or of the place in S3, which a tag remembers.
+
+mod calls;
+mod permission;
+mod spec;
+mod wire;
+
+use aws_sdk_lambda::types::{FunctionConfiguration, State};
+use futures::stream::{StreamExt, TryStreamExt, iter};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+pub use permission::Permission;
+pub use spec::{
+    ApplicationLogLevel, Architecture, DeadLetterConfig, Environment, EphemeralStorage, FileSystemConfig, LogFormat,
+    LoggingConfig, SnapStart, SnapStartApplyOn, Spec, SystemLogLevel, TracingConfig, TracingMode, VpcConfig,
+};
+
+use crate::aws::Cx;
+use crate::aws::error::{failed, found};
+use crate::aws::marks;
+use crate::kind::{Changes, Fault, Files, Grant, Key, Kind, Naming, Observed, Outputs, Owned, Place, Result, Tags};
+
+/// A Lambda function.
+pub struct LambdaFunction;
+
+/// What other resources may refer to.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct FunctionOutputs {
+    /// Amazon Resource Name, without a version.
+    pub arn: String,
+    /// Name.
+    pub name: String,
+    /// ARN by which API Gateway invokes it.
+    pub invoke_arn: String,
+}
+
+impl FunctionOutputs {
+    fn new(place: &Place, name: &str) -> Self {
+        let arn = place.arn("lambda", &format!("function:{name}"));
+        let (partition, region) = (&place.partition, &place.region);
+        let path = format!("path/2015-03-31/functions/{arn}/invocations");
+        let invoke_arn = format!("arn:{partition}:apigateway:{region}:lambda:{path}");
+        Self { arn, name: name.to_owned(), invoke_arn }
+    }
+}
+
+/// Lists of tags that are read at once; all calls but `GetFunction` share 15 a second (`facts/aws.md` 11a.6).
+const READERS: usize = 4;
+
+impl Kind for LambdaFunction {
+    const TYPE: &'static str = "lambda_function";
+    const TITLE: &'static str = "Lambda function";
+    const DELETE_RANK: u8 = 35;
+    const NAMING: Naming = Naming::Name { pattern: r"^[a-zA-Z0-9_-]{1,64}$" };
+    const TAG_INDEX: Option<&'static str> = Some("lambda:function");
+    const GRANTS: &'static [Grant] = &[Grant {
+        verb: "invoke",
+        actions: &["lambda:InvokeFunction", "lambda:GetFunctionConfiguration"],
+        resources: &["", ":*"],
+    }];
+
+    type Spec = Spec;
+    type Outputs = FunctionOutputs;
+
+    fn prepare(spec: &mut Spec, files: &Files) -> std::result::Result<(), Vec<Fault>> {
+        spec.complete(files)
+    }
+
+    fn check(spec: &Spec) -> Vec<Fault> {
+        spec.faults()
+    }
+
+    fn predict(place: &Place, key: &Key, _: &Spec) -> Outputs {
+        let outputs = serde_json::to_value(FunctionOutputs::new(place, &key.name));
+        outputs.ok().and_then(|outputs| outputs.as_object().cloned()).unwrap_or_default()
+    }
+
+    async fn observe(cx: &Cx, want: Option<&Spec>) -> Result<Option<Observed<Spec, FunctionOutputs>>> {
+        let (function, policy) = tokio::try_join!(async { found(calls::get(cx).await) }, calls::policy(cx))?;
+        let Some(answer) = function else { return Ok(None) };
+        let state = answer.configuration.as_ref().and_then(|function| function.state.clone());
+        if state == Some(State::Deleting) {
+            return Ok(None);
+        }
+        let tags: Tags = answer.tags.clone().unwrap_or_default().into_iter().collect();
+        Ok(Some(Observed {
+            physical: cx.key.handle().to_owned(),
+            spec: wire::spec_of(&answer, &policy, &tags, want)?,
+            outputs: FunctionOutputs::new(cx.place(), cx.key.handle()),
+            status: answer.configuration.as_ref().map(status_text),
+            tags,
+        }))
+    }
+
+    async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, FunctionOutputs)> {
+        calls::create(cx, want, tags).await?;
+        calls::mark_code(cx, want).await?;
+        let (function, policy) = tokio::try_join!(calls::get(cx), calls::policy(cx))?;
+        let present: Tags = function.tags.clone().unwrap_or_default().into_iter().collect();
+        let fresh = wire::spec_of(&function, &policy, &present, Some(want))?;
+        calls::converge(cx, want, &fresh).await?;
+        Ok((cx.key.name.clone(), FunctionOutputs::new(cx.place(), &cx.key.name)))
+    }
+
+    async fn update(cx: &Cx, want: &Spec, found: &Spec, changes: &Changes<'_>) -> Result<()> {
+        let mut target = changes.target(want, found)?;
+        // Where code comes from is never compared, and so never among the changes.
+        target.code.clone_from(&want.code);
+        target.s3_bucket.clone_from(&want.s3_bucket);
+        target.s3_key.clone_from(&want.s3_key);
+        target.s3_object_version.clone_from(&want.s3_object_version);
+        if target.code_sha256 != want.code_sha256 && target.architectures != found.architectures {
+            // A new processor needs the code in the same call; there is no other than the wanted.
+            target.code_sha256.clone_from(&want.code_sha256);
+        }
+        calls::converge(cx, &target, found).await
+    }
+
+    async fn delete(cx: &Cx) -> Result<()> {
+        calls::delete(cx).await
+    }
+
+    async fn retag(cx: &Cx, set: &Tags, remove: &[String]) -> Result<()> {
+        let arn = calls::arn(cx).await?;
+        let client = cx.aws.lambda();
+        if !set.is_empty() {
+            let request = client.tag_resource().resource(&arn).set_tags(Some(set.clone().into_iter().collect()));
+            request.send().await.map_err(failed("TagResource"))?;
+        }
+        if !remove.is_empty() {
+            let request = client.untag_resource().resource(&arn).set_tag_keys(Some(remove.to_vec()));
+            request.send().await.map_err(failed("UntagResource"))?;
+        }
+        Ok(())
+    }
+
+    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
+        let pages = cx.aws.lambda().list_functions().into_paginator().items().send();
+        let functions = pages.collect::<std::result::Result<Vec<_>, _>>().await.map_err(failed("ListFunctions"))?;
+        let all = iter(functions).map(|function| async move {
+            let request = cx.aws.lambda().list_tags().resource(function.function_arn.unwrap_or_default());
+            let answer = found(request.send().await.map_err(failed("ListTags")))?;
+            let tags = answer.and_then(|answer| answer.tags).unwrap_or_default().into_iter().collect();
+            Ok(Owned { physical: function.function_name.unwrap_or_default(), tags })
+        });
+        let all: Vec<Owned> = all.buffer_unordered(READERS).try_collect().await?;
+        Ok(all.into_iter().filter(|one| marks::stack_of(&one.tags) == Some(&cx.key.stack)).collect())
+    }
+}
+
+fn status_text(function: &FunctionConfiguration) -> String {
+    let state = function.state.as_ref().map_or("Active", State::as_str);
+    match &function.state_reason {
+        Some(reason) if state != "Active" => format!("{state}: {reason}"),
+        _ => state.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
