@@ -32,6 +32,7 @@ impl Store {
     }
 
     /// Opens a database that lives in memory only.
+    #[cfg(test)]
     pub(crate) fn memory() -> rusqlite::Result<Self> {
         Self::with(Connection::open_in_memory()?)
     }

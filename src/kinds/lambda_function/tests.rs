@@ -63,7 +63,7 @@ fn a_log_group_named_as_the_default_is_no_drift() {
 
 #[test]
 fn variables_that_cannot_be_read_are_no_drift() {
-    let want = spec(&json!({"code_sha256": "live", "environment": {"variables": {"A": "1"}}}));
+    let want = spec(&json!({"code_sha256": "live", "environment": {"variables": {"ONE": "1"}}}));
     let error = api::EnvironmentError::builder().error_code("AccessDeniedException").build();
     let locked = bare().environment(api::EnvironmentResponse::builder().error(error).build());
     assert_eq!(read(locked, &Tags::new(), Some(&want)), want);
@@ -107,8 +107,8 @@ fn json_logs_have_levels_and_text_logs_have_none() {
 #[test]
 fn values_out_of_range_are_named() {
     let wrong = spec(&json!({
-        "timeout": 901, "memory_size": 64, "architectures": [], "vpc_config": {"subnet_ids": ["subnet-1"]},
+        "timeout": 901, "memory_size": 64, "architectures": [], "environment": {"variables": {"A": "1"}}, "vpc_config": {"subnet_ids": ["subnet-1"]},
     }));
     let paths: Vec<_> = wrong.faults().into_iter().map(|fault| fault.path).collect();
-    assert_eq!(paths, ["timeout", "memory_size", "architectures", "vpc_config"]);
+    assert_eq!(paths, ["timeout", "memory_size", "architectures", "environment.variables.A", "vpc_config"]);
 }
