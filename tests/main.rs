@@ -1,3 +1,5 @@
 //! Tests.
 
+mod python;
+mod schema;
 mod stack_files;
