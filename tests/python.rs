@@ -6,7 +6,8 @@ fn passes(folder: &str) {
     let mut command = Command::new("python3");
     // Byte code would end up in the folders that stacks zip.
     command.args(["-B", "-m", "unittest", "discover", "-s", folder]).env("PYTHONDONTWRITEBYTECODE", "1");
-    let output = command.output().unwrap_or_else(|error| panic!("could not run python3, which {folder} needs: {error}"));
+    let output =
+        command.output().unwrap_or_else(|error| panic!("could not run python3, which {folder} needs: {error}"));
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "python3 -m unittest discover -s {folder}\n{told}");
     assert!(!told.contains("Ran 0 tests"), "{folder} has no tests\n{told}");
