@@ -267,7 +267,7 @@ async fn orphans(
     for (kind, id, answer) in looks {
         match answer {
             Ok(Some(found)) if marks::stack_of(&found.tags) == Some(&stack.name) => {
-                orphans.push(Orphan { kind, id, found })
+                orphans.push(Orphan { kind, id, found });
             }
             Ok(_) => {}
             Err(error) => unreadable.push(Unreadable { what: id, error }),

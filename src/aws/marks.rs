@@ -25,6 +25,9 @@ pub const PREFIX: &str = "stackctl:";
 /// All marks of an object itself; other tags with our prefix belong to its children.
 pub const MARKS: &[&str] = &[STACK, RESOURCE, SPEC, PROTECT, RETAIN];
 
+/// Marks that an object has only while its resource says so.
+const OPTIONAL: &[&str] = &[PROTECT, RETAIN];
+
 /// Returns the marks of an object.
 #[must_use]
 pub fn marks(key: &Key, spec_hash: &str, protect: bool, retain: bool) -> Tags {
@@ -115,8 +118,8 @@ fn canonical(fields: &Fields, secrets: &[String], path: &str, value: &Value) -> 
 pub fn tag_changes(want: &Tags, found: &Tags) -> (Tags, Vec<String>) {
     let set = want.iter().filter(|(key, value)| found.get(*key) != Some(value));
     let set = set.map(|(key, value)| (key.clone(), value.clone())).collect();
-    let remove =
-        found.keys().filter(|key| !want.contains_key(*key) && !key.starts_with("aws:") && !key.starts_with(PREFIX));
+    let stays = |key: &str| key.starts_with("aws:") || (key.starts_with(PREFIX) && !OPTIONAL.contains(&key));
+    let remove = found.keys().filter(|key| !want.contains_key(*key) && !stays(key));
     (set, remove.cloned().collect())
 }
 
@@ -168,5 +171,14 @@ mod tests {
         let (set, remove) = tag_changes(&want, &found);
         assert_eq!(set.len(), 1);
         assert_eq!(remove, ["old"]);
+    }
+
+    #[test]
+    fn a_mark_goes_when_its_resource_no_longer_asks_for_it() {
+        let found =
+            Tags::from([(STACK.into(), "s".into()), (SPEC.into(), "h".into()), (PROTECT.into(), "true".into())]);
+        let want = Tags::from([(STACK.into(), "s".into())]);
+        assert_eq!(tag_changes(&want, &found), (Tags::new(), vec![PROTECT.to_owned()]));
+        assert_eq!(tag_changes(&found, &found), (Tags::new(), Vec::new()));
     }
 }

@@ -151,7 +151,6 @@ impl Cloud {
             },
             Handler::Streams => self.inner.streams.handle(rows, call).await,
             Handler::Tables => self.inner.tables.handle(rows, call),
-            Handler::Refused(text) => Err(Fault::new("UnsupportedOperationException", text)),
         }
     }
 

@@ -148,10 +148,10 @@ fn check_pattern(name: &str, given: bool, pattern: &str, path: &str, kind: &dyn 
     }
     let problem = Problem::error(path, format!("`{name}` cannot be the name of a {}", kind.type_name()))
         .label("does not match")
-        .help(match given {
-            true => format!("a name matches `{pattern}`"),
-            false => format!("a name matches `{pattern}`; without `name:` the key is the name"),
-        });
+        .help(format!(
+            "a name matches `{pattern}`{}",
+            if given { "" } else { "; without `name:` the key is the name" }
+        ));
     problems.push(if given { problem } else { problem.at_key() });
 }
 
