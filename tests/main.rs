@@ -1,13 +1,10 @@
 //! Tests of the program from outside.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
-#[cfg(test)]
 mod lifecycle;
-#[cfg(test)]
 mod moto;
 mod python;
-#[cfg(test)]
 mod round_trip;
 mod schema;
 mod stack_files;
-#[cfg(test)]
 mod support;

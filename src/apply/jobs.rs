@@ -120,7 +120,7 @@ impl<'a> Order<'a> {
                 before.extend(self.makes.get(id));
             }
             Action::Delete => {
-                before.extend(self.orphans.iter().filter(|(_, other)| *other < rank).map(|(job, _)| *job))
+                before.extend(self.orphans.iter().filter(|(_, other)| *other < rank).map(|(job, _)| *job));
             }
             _ => {}
         }

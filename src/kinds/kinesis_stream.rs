@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_sdk_kinesis::types::{
-    EncryptionType, MetricsName, ScalingType, StreamDescriptionSummary, StreamMode, StreamModeDetails, StreamStatus,
+    EncryptionType, EnhancedMetrics, MetricsName, ScalingType, StreamDescriptionSummary, StreamMode, StreamModeDetails,
+    StreamStatus,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -65,7 +66,7 @@ const DEFAULT_RECORD_SIZE: i32 = 1024;
 
 /// Limits of waiting: Terraform's, as `facts/aws.md` 1.3 gives them.
 const CREATE_LIMIT: Duration = Duration::from_mins(5);
-const UPDATE_LIMIT: Duration = Duration::from_mins(120);
+const UPDATE_LIMIT: Duration = Duration::from_hours(2);
 
 /// Metrics that `ALL` stands for (Kinesis API `MetricsName`).
 const ALL_METRICS: [&str; 7] = [
@@ -274,7 +275,7 @@ async fn tag_afterwards(cx: &Cx, stream: &StreamDescriptionSummary, tags: &Tags)
 fn spec_of(stream: &StreamDescriptionSummary) -> Spec {
     let on_demand = stream.stream_mode_details.as_ref().is_some_and(|mode| mode.stream_mode == StreamMode::OnDemand);
     let encrypted = stream.encryption_type == Some(EncryptionType::Kms);
-    let metrics = stream.enhanced_monitoring.iter().flat_map(|set| set.shard_level_metrics());
+    let metrics = stream.enhanced_monitoring.iter().flat_map(EnhancedMetrics::shard_level_metrics);
     Spec {
         shard_count: (!on_demand).then_some(stream.open_shard_count),
         stream_mode: if on_demand { Mode::OnDemand } else { Mode::Provisioned },

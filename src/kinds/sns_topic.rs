@@ -294,7 +294,7 @@ async fn attributes_of(cx: &Cx, arn: &str) -> Result<HashMap<String, String>> {
 }
 
 fn check_name(name: &str, fifo: bool) -> Result<()> {
-    if name.ends_with(".fifo") == fifo {
+    if name.strip_suffix(".fifo").is_some() == fifo {
         return Ok(());
     }
     let advice = if fifo { format!("add `name: {name}.fifo`") } else { "add `fifo_topic: true`".to_owned() };

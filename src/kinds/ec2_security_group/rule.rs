@@ -284,18 +284,18 @@ mod tests {
         list(value).map_err(|error| error.to_string())
     }
 
-    fn rule(value: Value) -> Rule {
+    fn rule(value: &Value) -> Rule {
         read_list(json!([value])).unwrap().remove(0)
     }
 
     #[test]
     fn ways_of_writing_meet() {
-        let ssh = rule(json!({"ip_protocol": "tcp", "from_port": 22, "to_port": 22, "cidr_ip": "203.0.113.0/24"}));
-        assert_eq!(rule(json!({"ip_protocol": 6, "from_port": 22, "cidr_ip": "203.0.113.7/24"})), ssh);
-        let all = rule(json!({"ip_protocol": "-1", "cidr_ip": "0.0.0.0/0"}));
-        assert_eq!(rule(json!({"ip_protocol": "all", "from_port": 0, "to_port": 0, "cidr_ip": "0.0.0.0/0"})), all);
+        let ssh = rule(&json!({"ip_protocol": "tcp", "from_port": 22, "to_port": 22, "cidr_ip": "203.0.113.0/24"}));
+        assert_eq!(rule(&json!({"ip_protocol": 6, "from_port": 22, "cidr_ip": "203.0.113.7/24"})), ssh);
+        let all = rule(&json!({"ip_protocol": "-1", "cidr_ip": "0.0.0.0/0"}));
+        assert_eq!(rule(&json!({"ip_protocol": "all", "from_port": 0, "to_port": 0, "cidr_ip": "0.0.0.0/0"})), all);
         assert_eq!(all, Rule::everything_out());
-        let six = rule(json!({"ip_protocol": "tcp", "from_port": 1, "cidr_ipv6": "2001:DB8:0::1/32"}));
+        let six = rule(&json!({"ip_protocol": "tcp", "from_port": 1, "cidr_ipv6": "2001:DB8:0::1/32"}));
         assert_eq!(six.cidr_ipv6.unwrap(), "2001:db8::/32");
     }
 
@@ -329,7 +329,7 @@ mod tests {
     #[test]
     fn only_a_description_is_not_a_new_rule() {
         let ssh = |text: &str| {
-            rule(json!({"ip_protocol": "tcp", "from_port": 22, "cidr_ip": "10.0.0.0/8", "description": text}))
+            rule(&json!({"ip_protocol": "tcp", "from_port": 22, "cidr_ip": "10.0.0.0/8", "description": text}))
         };
         let edits = edits(&[ssh("new")], &[ssh("old")]);
         assert_eq!(edits, Edits { described: vec![ssh("new")], ..Edits::default() });

@@ -66,7 +66,7 @@ impl Desk<'_> {
 
     /// Removes the tables whose time in DELETING is over, and rows whose table was never made.
     pub(super) fn finish_deletions(&self, gate: &Mutex<()>) -> Result<(), Fault> {
-        let listed = self.rows.transaction(self.call, |tx| tx.list::<Row>(TABLES))?;
+        let listed = self.rows.transaction(self.call, |tx| tx.list_with::<Row>(TABLES, "DELETING"))?;
         for (name, row) in listed {
             if row.state == "DELETING" && self.call.now >= row.ready_at {
                 let _one_at_a_time = hold(gate);
