@@ -154,10 +154,11 @@ impl Account {
         answer.application_summaries.into_iter().map(|summary| summary.application_arn).collect()
     }
 
-    /// Lists what carries tags, as the tagging API tells it, which on moto knows only some services.
+    /// Lists what carries tags, as the tagging API tells it; for an hour that are also instances which have ended.
     pub(crate) fn tagged(&self) -> BTreeSet<String> {
         let answer = self.call(self.aws.tagging().get_resources().send());
         let mappings = answer.resource_tag_mapping_list.unwrap_or_default();
-        mappings.into_iter().filter_map(|mapping| mapping.resource_arn).collect()
+        let is_known = |arn: &String| !arn.contains(":instance/") && !arn.contains(":spot-instances-request/");
+        mappings.into_iter().filter_map(|mapping| mapping.resource_arn).filter(is_known).collect()
     }
 }
