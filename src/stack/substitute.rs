@@ -61,7 +61,13 @@ impl Known<'_> {
     }
 
     /// Fills the fields of a mapping; `unset` stands where a whole-scalar reference is null.
-    fn entries(&self, map: &Map<String, Value>, path: &str, unset: Option<Value>, problems: &mut Vec<Problem>) -> Value {
+    fn entries(
+        &self,
+        map: &Map<String, Value>,
+        path: &str,
+        unset: Option<Value>,
+        problems: &mut Vec<Problem>,
+    ) -> Value {
         let entry = |(name, value): (&String, &Value)| {
             let filled = self.filled(value, &join(path, name), problems).or_else(|| unset.clone());
             Some((name.clone(), filled?))
