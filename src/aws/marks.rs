@@ -110,13 +110,13 @@ fn canonical(fields: &Fields, secrets: &[String], path: &str, value: &Value) -> 
 
 /// Splits the way from found to wanted tags into what to set and what to remove.
 ///
-/// Tags of AWS itself (`aws:…`) and of ours that are not wanted on purpose (marks of children) are left alone.
+/// Tags of AWS itself (`aws:…`) and ours that belong to children are left alone.
 #[must_use]
 pub fn tag_changes(want: &Tags, found: &Tags) -> (Tags, Vec<String>) {
     let set = want.iter().filter(|(key, value)| found.get(*key) != Some(value));
     let set = set.map(|(key, value)| (key.clone(), value.clone())).collect();
-    let remove =
-        found.keys().filter(|key| !want.contains_key(*key) && !key.starts_with("aws:") && !key.starts_with(PREFIX));
+    let foreign = |key: &str| key.starts_with("aws:") || (key.starts_with(PREFIX) && key != PROTECT && key != RETAIN);
+    let remove = found.keys().filter(|key| !want.contains_key(*key) && !foreign(key));
     (set, remove.cloned().collect())
 }
 
@@ -155,6 +155,14 @@ mod tests {
         for other in [tags("b", "r"), tags("a", "s"), Tags::new()] {
             assert_eq!(settle(&other, &tags("a", "r"), error()).unwrap_err().class, Class::Exists);
         }
+    }
+
+    #[test]
+    fn marks_that_are_no_longer_wished_for_go() {
+        let found = marks(&Key::default(), "hash", true, true);
+        let mut want = marks(&Key::default(), "hash", false, true);
+        want.remove(SPEC);
+        assert_eq!(tag_changes(&want, &found).1, [PROTECT]);
     }
 
     #[test]
