@@ -78,8 +78,8 @@ pub async fn observe(aws: &Arc<Aws>, stack: &Stack, kinds: &[&'static dyn AnyKin
     let swept = sweep(aws, &stack.name, kinds, &mut live.unreadable).await;
     let mut outputs = predictions(stack, &aws.place);
     let (late, early): (Vec<_>, Vec<_>) =
-        stack.resources.values().partition(|resource| needs_want(resource) && candidates(resource, &swept).is_empty());
-    // What has no name of its own is found by what it refers to, so that must have been looked at before.
+        stack.resources.values().partition(|resource| needs_want(resource) && candidates(resource, &swept).len() != 1);
+    // What has no name of its own is found, or told from its twins, by what it refers to: that is looked at before.
     for wave in [early, late] {
         let answers = stream::iter(wave.into_iter().map(|resource| look(aws, stack, resource, &swept, &outputs)));
         let answers: Vec<_> = answers.buffer_unordered(CONCURRENCY).collect().await;
