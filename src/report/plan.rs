@@ -90,19 +90,18 @@ fn reason_text(reason: &Reason, action: Action) -> Option<String> {
         Reason::Drift => "drift: changed in AWS since the last apply".to_owned(),
         Reason::Tags => "tags only".to_owned(),
         Reason::CannotUpdate { paths } => {
-            let order = if action == Action::CreateDelete {
-                "the new one is made first"
-            } else {
-                "the old one is deleted first"
-            };
-            format!("{} cannot be changed in place; {order}", paths.join(", "))
+            format!("{} cannot be changed in place; {}", paths.join(", "), order(action))
         }
-        Reason::Renamed { from } => format!("renamed from {from}; the new one is made first"),
+        Reason::Renamed { from } => format!("renamed from {from}; {}", order(action)),
         Reason::Requested => "replacement requested".to_owned(),
         Reason::Adopted => "exists already; is taken over".to_owned(),
         Reason::Removed => "no longer in the file".to_owned(),
         Reason::Retained => "retained: stays in AWS, no longer part of the stack".to_owned(),
     })
+}
+
+fn order(action: Action) -> &'static str {
+    if action == Action::CreateDelete { "the new one is made first" } else { "the old one is deleted first" }
 }
 
 fn body(step: &Step, paint: Paint) -> String {
