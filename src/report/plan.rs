@@ -1,7 +1,7 @@
 //! A plan as text, in the words and signs that Terraform's users know.
 
 use super::Paint;
-use super::values::{change, fields};
+use super::values::{change, fields, masked};
 use crate::plan::{Action, Blocked, Plan, Reason, Step};
 
 /// Shows a plan: every step that does something, then the counts.
@@ -53,7 +53,7 @@ fn step_text(step: &Step, paint: Paint) -> String {
     match step.action {
         Action::Create => out.push_str(&body(step, paint)),
         Action::Delete | Action::Leave | Action::NoOp => {}
-        _ => step.changes.iter().for_each(|item| out.push_str(&change(item, 6, paint))),
+        _ => step.changes.iter().for_each(|item| out.push_str(&change(item, step.kind.fields(), 6, paint))),
     }
     if step.action == Action::Update {
         out.push_str(&tags(step, paint));
@@ -106,12 +106,11 @@ fn order(action: Action) -> &'static str {
 
 fn body(step: &Step, paint: Paint) -> String {
     let facts = step.kind.fields();
-    let hidden = |path: &str| facts.is_sensitive(path);
-    let mut want = step.want.clone();
+    let mut want = masked(facts, "", &step.want);
     if let Some(map) = want.as_object_mut() {
         map.retain(|name, _| !facts.is_source(name));
     }
-    let mut out = fields(&want, 6, &paint.green("+"), &hidden);
+    let mut out = fields(&want, 6, &paint.green("+"));
     let user = |key: &&String| !key.starts_with(crate::aws::marks::PREFIX);
     let tags: Vec<_> =
         step.set_tags.keys().filter(user).map(|key| format!("{key}: {:?}", step.set_tags[key])).collect();
