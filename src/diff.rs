@@ -63,10 +63,9 @@ impl Fields {
                 set.insert(path.to_owned());
             }
         }
-        if let Some(target) = node.get("$ref").and_then(Value::as_str) {
-            if let Some(target) = root.pointer(target.trim_start_matches('#')) {
-                self.walk(root, target, path, depth + 1);
-            }
+        let target = node.get("$ref").and_then(Value::as_str);
+        if let Some(target) = target.and_then(|target| root.pointer(target.trim_start_matches('#'))) {
+            self.walk(root, target, path, depth + 1);
         }
         for choice in ["anyOf", "oneOf", "allOf"] {
             for option in node.get(choice).and_then(Value::as_array).into_iter().flatten() {

@@ -356,9 +356,9 @@ pub trait AnyKind: Send + Sync {
     /// What roles can be granted on it.
     fn grants(&self) -> &'static [Grant];
     /// JSON Schema of the spec.
-    fn spec_schema(&self) -> Value;
+    fn spec_schema(&self) -> &'static Value;
     /// JSON Schema of the outputs.
-    fn output_schema(&self) -> Value;
+    fn output_schema(&self) -> &'static Value;
     /// What the differ needs to know of each field.
     fn fields(&self) -> &'static Fields;
     /// Brings a spec to normal form.
@@ -441,6 +441,16 @@ fn map_of<T: Serialize>(value: &T) -> Result<Outputs> {
     }
 }
 
+/// What is made once per kind.
+type Cells<T> = Mutex<BTreeMap<TypeId, &'static T>>;
+
+/// Returns the cell of a kind, filled on first use: a schema takes a while to make and read, and a registry entry
+/// must stay a plain constant.
+fn once<K: Kind, T>(cells: &Cells<T>, make: impl FnOnce() -> T) -> &'static T {
+    let mut cells = cells.lock().unwrap_or_else(PoisonError::into_inner);
+    cells.entry(TypeId::of::<K>()).or_insert_with(|| Box::leak(Box::new(make())))
+}
+
 #[async_trait]
 impl<K: Kind> AnyKind for Erased<K> {
     fn type_name(&self) -> &'static str {
@@ -471,19 +481,19 @@ impl<K: Kind> AnyKind for Erased<K> {
         K::GRANTS
     }
 
-    fn spec_schema(&self) -> Value {
-        schemars::schema_for!(K::Spec).to_value()
+    fn spec_schema(&self) -> &'static Value {
+        static CELLS: Cells<Value> = Mutex::new(BTreeMap::new());
+        once::<K, _>(&CELLS, || schemars::schema_for!(K::Spec).to_value())
     }
 
-    fn output_schema(&self) -> Value {
-        schemars::schema_for!(K::Outputs).to_value()
+    fn output_schema(&self) -> &'static Value {
+        static CELLS: Cells<Value> = Mutex::new(BTreeMap::new());
+        once::<K, _>(&CELLS, || schemars::schema_for!(K::Outputs).to_value())
     }
 
     fn fields(&self) -> &'static Fields {
-        // Reading a schema takes a while, and a registry entry must stay a plain constant: one cell per type.
-        static CELLS: Mutex<BTreeMap<TypeId, &'static Fields>> = Mutex::new(BTreeMap::new());
-        let mut cells = CELLS.lock().unwrap_or_else(PoisonError::into_inner);
-        cells.entry(TypeId::of::<K>()).or_insert_with(|| Box::leak(Box::new(Fields::of_schema(&self.spec_schema()))))
+        static CELLS: Cells<Fields> = Mutex::new(BTreeMap::new());
+        once::<K, _>(&CELLS, || Fields::of_schema(self.spec_schema()))
     }
 
     fn normal(&self, spec: &Value) -> std::result::Result<Value, Fault> {

@@ -75,35 +75,48 @@ pub fn wanted(stack: &Stack, place: &Place, resource: &Resource, outputs: &BTree
 /// Observes all resources of a stack, and sweeps for what it owns besides.
 pub async fn observe(aws: &Arc<Aws>, stack: &Stack, kinds: &[&'static dyn AnyKind]) -> Live {
     let mut live = Live::default();
-    let swept = sweep(aws, &stack.name, kinds, &mut live.unreadable).await;
     let mut outputs = predictions(stack, &aws.place);
+    let (assigned, named): (Vec<_>, Vec<_>) = stack.resources.values().partition(|resource| needs_want(resource));
+    // What has a name needs nothing of the sweep, so both go at once.
+    let (swept, answers) = futures::join!(
+        sweep(aws, &stack.name, kinds, &mut live.unreadable),
+        look_all(aws, stack, named, &[], &outputs)
+    );
+    keep_all(&mut live, &mut outputs, answers);
     let (late, early): (Vec<_>, Vec<_>) =
-        stack.resources.values().partition(|resource| needs_want(resource) && candidates(resource, &swept).len() != 1);
+        assigned.into_iter().partition(|resource| candidates(resource, &swept).len() != 1);
     // What has no name of its own is found, or told from its twins, by what it refers to: that is looked at before.
     for wave in [early, late] {
-        let answers = stream::iter(wave.into_iter().map(|resource| look(aws, stack, resource, &swept, &outputs)));
-        let answers: Vec<_> = answers.buffer_unordered(CONCURRENCY).collect().await;
-        for (id, answer) in answers {
-            keep(&mut live, &mut outputs, id, answer);
-        }
+        let answers = look_all(aws, stack, wave, &swept, &outputs).await;
+        keep_all(&mut live, &mut outputs, answers);
     }
     live.orphans = orphans(aws, stack, &swept, &live.found, &mut live.unreadable).await;
     live
 }
 
-fn keep(
-    live: &mut Live,
-    outputs: &mut BTreeMap<String, Outputs>,
-    id: String,
-    answer: Result<Option<Found>, KindError>,
-) {
-    match answer {
-        Ok(Some(found)) => {
-            outputs.insert(id.clone(), found.outputs.clone());
-            live.found.insert(id, found);
+type Looks = Vec<(String, Result<Option<Found>, KindError>)>;
+
+async fn look_all(
+    aws: &Arc<Aws>,
+    stack: &Stack,
+    resources: Vec<&Resource>,
+    swept: &[(&'static dyn AnyKind, Owned)],
+    outputs: &BTreeMap<String, Outputs>,
+) -> Looks {
+    let looks = resources.into_iter().map(|resource| look(aws, stack, resource, swept, outputs));
+    stream::iter(looks).buffer_unordered(CONCURRENCY).collect().await
+}
+
+fn keep_all(live: &mut Live, outputs: &mut BTreeMap<String, Outputs>, answers: Looks) {
+    for (id, answer) in answers {
+        match answer {
+            Ok(Some(found)) => {
+                outputs.insert(id.clone(), found.outputs.clone());
+                live.found.insert(id, found);
+            }
+            Ok(None) => {}
+            Err(error) => live.unreadable.push(Unreadable { what: id, error }),
         }
-        Ok(None) => {}
-        Err(error) => live.unreadable.push(Unreadable { what: id, error }),
     }
 }
 
@@ -254,7 +267,7 @@ async fn orphans(
     for (kind, id, answer) in looks {
         match answer {
             Ok(Some(found)) if marks::stack_of(&found.tags) == Some(&stack.name) => {
-                orphans.push(Orphan { kind, id, found })
+                orphans.push(Orphan { kind, id, found });
             }
             Ok(_) => {}
             Err(error) => unreadable.push(Unreadable { what: id, error }),

@@ -1,3 +1,10 @@
-//! Tests.
+//! Tests of the program from outside.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod lifecycle;
+mod moto;
+mod python;
+mod round_trip;
+mod schema;
 mod stack_files;
+mod support;

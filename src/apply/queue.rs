@@ -27,7 +27,7 @@ impl Queue {
     }
 
     /// Takes a job that may start, the one that most others wait for first.
-    pub fn next(&mut self) -> Option<usize> {
+    pub fn take(&mut self) -> Option<usize> {
         let ready = self.waits.iter().filter(|(_, before)| before.is_empty()).map(|(job, _)| *job);
         let job = ready.max_by_key(|job| (self.weight.get(job).copied(), std::cmp::Reverse(*job)))?;
         self.waits.remove(&job);
@@ -83,7 +83,7 @@ mod tests {
             let (mut done, mut failed, mut lost, mut running) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new(), Vec::new());
             loop {
                 while running.len() < limit {
-                    let Some(job) = queue.next() else { break };
+                    let Some(job) = queue.take() else { break };
                     prop_assert!(waits(job).is_subset(&done));
                     running.push(job);
                 }

@@ -106,9 +106,8 @@ pub async fn run(
 fn known_outputs(run: &Run<'_>) -> BTreeMap<String, Outputs> {
     let mut outputs = live::predictions(run.stack, &run.aws.place);
     for step in run.plan.steps.iter().filter(|step| step.in_file) {
-        match (&step.found, step.action) {
-            (Some(found), Action::NoOp | Action::Leave) => drop(outputs.insert(step.id.clone(), found.outputs.clone())),
-            _ => {}
+        if let (Some(found), Action::NoOp | Action::Leave) = (&step.found, step.action) {
+            outputs.insert(step.id.clone(), found.outputs.clone());
         }
     }
     outputs
@@ -123,7 +122,7 @@ impl State<'_> {
 
     fn start(&mut self) {
         while !self.stopping && self.active.len() < self.run.parallelism.max(1) {
-            let Some(job) = self.queue.next() else { return };
+            let Some(job) = self.queue.take() else { return };
             self.observer.event(&Event::Started(self.subject(job)));
             let step = &self.run.plan.steps[self.jobs[job].step];
             let task = Task::new(self.run.stack, &self.run.aws, step, self.jobs[job].verb, &self.outputs);

@@ -159,11 +159,18 @@ where
     KindError {
         class: classify(&code, &message, status, error),
         operation: operation.to_owned(),
+        hint: is_without_credentials(&message).then(|| NO_CREDENTIALS.to_owned()),
         code,
         message,
         request_id,
-        hint: None,
     }
+}
+
+/// What to do when the SDK's chain of providers ends without credentials.
+const NO_CREDENTIALS: &str = "no AWS credentials were found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use --local for the local cloud";
+
+fn is_without_credentials(message: &str) -> bool {
+    message.contains("loading credentials") || message.contains("no providers in chain provided credentials")
 }
 
 fn causes(error: &dyn std::error::Error) -> String {
@@ -236,6 +243,7 @@ const BUSY: &[&str] = &[
 fn classify<E>(code: &str, message: &str, status: Option<u16>, error: &SdkError<E, HttpResponse>) -> Class {
     let any = |codes: &[&str]| codes.contains(&code);
     match error {
+        _ if is_without_credentials(message) => Class::Denied,
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => Class::Unreachable,
         _ if any(GONE) => Class::NotFound,
         _ if any(EXISTS) => Class::Exists,

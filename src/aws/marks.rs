@@ -25,6 +25,9 @@ pub const PREFIX: &str = "stackctl:";
 /// All marks of an object itself; other tags with our prefix belong to its children.
 pub const MARKS: &[&str] = &[STACK, RESOURCE, SPEC, PROTECT, RETAIN];
 
+/// Marks that an object has only while its resource says so.
+const OPTIONAL: &[&str] = &[PROTECT, RETAIN];
+
 /// Returns the marks of an object.
 #[must_use]
 pub fn marks(key: &Key, spec_hash: &str, protect: bool, retain: bool) -> Tags {
@@ -110,13 +113,13 @@ fn canonical(fields: &Fields, secrets: &[String], path: &str, value: &Value) -> 
 
 /// Splits the way from found to wanted tags into what to set and what to remove.
 ///
-/// Tags of AWS itself (`aws:…`) and ours that belong to children are left alone.
+/// Tags of AWS itself (`aws:…`) and of ours that are not wanted on purpose (marks of children) are left alone.
 #[must_use]
 pub fn tag_changes(want: &Tags, found: &Tags) -> (Tags, Vec<String>) {
     let set = want.iter().filter(|(key, value)| found.get(*key) != Some(value));
     let set = set.map(|(key, value)| (key.clone(), value.clone())).collect();
-    let foreign = |key: &str| key.starts_with("aws:") || (key.starts_with(PREFIX) && key != PROTECT && key != RETAIN);
-    let remove = found.keys().filter(|key| !want.contains_key(*key) && !foreign(key));
+    let stays = |key: &str| key.starts_with("aws:") || (key.starts_with(PREFIX) && !OPTIONAL.contains(&key));
+    let remove = found.keys().filter(|key| !want.contains_key(*key) && !stays(key));
     (set, remove.cloned().collect())
 }
 
@@ -158,14 +161,6 @@ mod tests {
     }
 
     #[test]
-    fn marks_that_are_no_longer_wished_for_go() {
-        let found = marks(&Key::default(), "hash", true, true);
-        let mut want = marks(&Key::default(), "hash", false, true);
-        want.remove(SPEC);
-        assert_eq!(tag_changes(&want, &found).1, [PROTECT]);
-    }
-
-    #[test]
     fn foreign_prefixes_stay() {
         let found = Tags::from([
             ("aws:x".into(), "1".into()),
@@ -176,5 +171,14 @@ mod tests {
         let (set, remove) = tag_changes(&want, &found);
         assert_eq!(set.len(), 1);
         assert_eq!(remove, ["old"]);
+    }
+
+    #[test]
+    fn a_mark_goes_when_its_resource_no_longer_asks_for_it() {
+        let found =
+            Tags::from([(STACK.into(), "s".into()), (SPEC.into(), "h".into()), (PROTECT.into(), "true".into())]);
+        let want = Tags::from([(STACK.into(), "s".into())]);
+        assert_eq!(tag_changes(&want, &found), (Tags::new(), vec![PROTECT.to_owned()]));
+        assert_eq!(tag_changes(&found, &found), (Tags::new(), Vec::new()));
     }
 }

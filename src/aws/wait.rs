@@ -11,7 +11,7 @@ use crate::kind::{Class, KindError, Result};
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 /// How long errors of the kind "IAM does not know it yet" are waited out (`facts/aws.md` 0.2).
-pub const IAM_LIMIT: Duration = Duration::from_secs(120);
+pub const IAM_LIMIT: Duration = Duration::from_mins(2);
 
 /// What a look at a changing object showed.
 #[derive(Debug)]

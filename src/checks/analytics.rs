@@ -64,7 +64,7 @@ impl View<'_> {
     }
 
     fn created(&self) -> impl Iterator<Item = &str> + Clone {
-        self.script.streams.iter().map(|stream| stream.name.as_str())
+        self.script.streams.iter().map(|stream| stream.text.as_str())
     }
 
     fn outputs(&self) -> Vec<Problem> {
@@ -78,10 +78,10 @@ impl View<'_> {
         if name == ERROR_STREAM || name.contains("${") {
             return None;
         }
-        let Some(stream) = self.script.streams.iter().find(|stream| stream.name == name) else {
+        let Some(stream) = self.script.streams.iter().find(|stream| stream.text == name) else {
             return Some(self.unbound(name, &path));
         };
-        if self.script.targets.iter().any(|target| target.name == name) {
+        if self.script.targets.iter().any(|target| target.text == name) {
             return None;
         }
         let message = format!("nothing fills `{name}`: the SQL creates it, but no pump inserts into it");
@@ -92,10 +92,10 @@ impl View<'_> {
 
     fn unbound(&self, name: &str, path: &str) -> Problem {
         let near = suggest::nearest(name, self.created());
-        let place = |found: &Name| format!("`{}`, line {} of the SQL", found.name, found.line);
+        let place = |found: &Name| format!("`{}`, line {} of the SQL", found.text, found.line);
         let help = match (near, &self.script.streams[..]) {
             (Some(near), streams) => {
-                let stream = streams.iter().find(|stream| stream.name == near);
+                let stream = streams.iter().find(|stream| stream.text == near);
                 format!("did you mean {}?", stream.map_or_else(String::new, place))
             }
             (None, []) => "the SQL creates no stream: add `CREATE OR REPLACE STREAM`".to_owned(),
@@ -112,17 +112,17 @@ impl View<'_> {
     }
 
     fn source(&self, source: &Name) -> Option<Problem> {
-        let made = self.script.streams.iter().chain(&self.script.views).filter(|made| made.name == source.name);
+        let made = self.script.streams.iter().chain(&self.script.views).filter(|made| made.text == source.text);
         let first = made.min_by_key(|made| made.order);
-        if self.given.contains(&source.name) || first.is_some_and(|made| made.order < source.order) {
+        if self.given.contains(&source.text) || first.is_some_and(|made| made.order < source.order) {
             return None;
         }
         if let Some(later) = first {
             return Some(self.too_early(source, later, "read"));
         }
         let known = self.given.iter().map(String::as_str).filter(|name| *name != ERROR_STREAM).chain(self.created());
-        let message = format!("the SQL reads `{}`, which is no input and no stream that it creates", source.name);
-        Some(self.in_sql(source, &message).maybe_help(quoting(&source.name, known)))
+        let message = format!("the SQL reads `{}`, which is no input and no stream that it creates", source.text);
+        Some(self.in_sql(source, &message).maybe_help(quoting(&source.text, known)))
     }
 
     fn targets(&self) -> Vec<Problem> {
@@ -130,19 +130,19 @@ impl View<'_> {
     }
 
     fn target(&self, target: &Name) -> Option<Problem> {
-        let stream = self.script.streams.iter().find(|stream| stream.name == target.name);
+        let stream = self.script.streams.iter().find(|stream| stream.text == target.text);
         match stream {
             Some(stream) if stream.order < target.order => None,
             Some(later) => Some(self.too_early(target, later, "filled")),
             None => {
-                let message = format!("a pump inserts into `{}`, which the SQL does not create", target.name);
-                Some(self.in_sql(target, &message).maybe_help(quoting(&target.name, self.created())))
+                let message = format!("a pump inserts into `{}`, which the SQL does not create", target.text);
+                Some(self.in_sql(target, &message).maybe_help(quoting(&target.text, self.created())))
             }
         }
     }
 
     fn too_early(&self, used: &Name, made: &Name, verb: &str) -> Problem {
-        let message = format!("`{}` is {verb} before the SQL creates it", used.name);
+        let message = format!("`{}` is {verb} before the SQL creates it", used.text);
         self.in_sql(used, &message).help(format!("move its creation, now in line {}, before this", made.line))
     }
 

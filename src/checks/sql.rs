@@ -7,7 +7,7 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Name {
     /// The name as the service sees it.
-    pub(super) name: String,
+    pub(super) text: String,
     /// Line, from 1.
     pub(super) line: usize,
     /// Column in characters, from 1.
@@ -262,7 +262,7 @@ impl Reader {
 
     fn name_at(&self, at: usize) -> Name {
         let token = &self.tokens[at];
-        Name { name: token.text.clone(), line: token.line, column: token.column, order: at }
+        Name { text: token.text.clone(), line: token.line, column: token.column, order: at }
     }
 }
 
@@ -272,7 +272,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn names(names: &[Name]) -> Vec<&str> {
-        names.iter().map(|name| name.name.as_str()).collect()
+        names.iter().map(|name| name.text.as_str()).collect()
     }
 
     #[test]

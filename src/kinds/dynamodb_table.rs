@@ -37,7 +37,7 @@ pub struct TableOutputs {
 
 /// Limits of waiting: Terraform's, as `facts/aws.md` 9.3 to 9.5 give them.
 const CREATE_LIMIT: Duration = Duration::from_mins(30);
-const UPDATE_LIMIT: Duration = Duration::from_mins(60);
+const UPDATE_LIMIT: Duration = Duration::from_hours(1);
 const DELETE_LIMIT: Duration = Duration::from_mins(10);
 
 impl Kind for DynamodbTable {

@@ -2,6 +2,9 @@
 
 pub mod cloudwatch_log_group;
 pub mod dynamodb_table;
+mod ec2;
+pub mod ec2_instance;
+pub mod ec2_security_group;
 pub mod fields;
 mod iam;
 pub mod iam_instance_profile;
@@ -31,6 +34,8 @@ pub static KINDS: &[&dyn AnyKind] = &[
     &Erased::<sns_subscription::SnsSubscription>::new(),
     &Erased::<lambda_function::LambdaFunction>::new(),
     &Erased::<lambda_event_source_mapping::LambdaEventSourceMapping>::new(),
+    &Erased::<ec2_security_group::Ec2SecurityGroup>::new(),
+    &Erased::<ec2_instance::Ec2Instance>::new(),
     &Erased::<cloudwatch_log_group::CloudwatchLogGroup>::new(),
     &Erased::<ssm_parameter::SsmParameter>::new(),
 ];

@@ -202,13 +202,12 @@ fn pick<'a>(
     let wanted = want.filter(|want| want.topic_arn == topic && !want.endpoint.contains("${"));
     let wanted = wanted.map(|want| Handle::of(topic, want.protocol, &want.endpoint));
     let marked = |handle: &Handle| ours.iter().any(|entry| entry.handle == *handle);
-    let candidates = match physical(cx)? {
-        Some(handle) => vec![handle],
-        None => {
-            let others = ours.iter().map(|entry| entry.handle.clone());
-            let (first, last): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|handle| marked(handle));
-            first.into_iter().chain(others).chain(last).collect()
-        }
+    let candidates = if let Some(handle) = physical(cx)? {
+        vec![handle]
+    } else {
+        let others = ours.iter().map(|entry| entry.handle.clone());
+        let (first, last): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|handle| marked(handle));
+        first.into_iter().chain(others).chain(last).collect()
     };
     Ok(candidates.into_iter().find_map(|handle| find(&handle, all).map(|live| (handle, live))))
 }

@@ -3,7 +3,6 @@
 mod attributes;
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
 
 use aws_sdk_sns::types::Tag;
 use schemars::JsonSchema;
@@ -295,7 +294,7 @@ async fn attributes_of(cx: &Cx, arn: &str) -> Result<HashMap<String, String>> {
 }
 
 fn check_name(name: &str, fifo: bool) -> Result<()> {
-    if name.ends_with(".fifo") == fifo {
+    if name.strip_suffix(".fifo").is_some() == fifo {
         return Ok(());
     }
     let advice = if fifo { format!("add `name: {name}.fifo`") } else { "add `fifo_topic: true`".to_owned() };
@@ -341,9 +340,10 @@ async fn converge(cx: &Cx, arn: &str, want: &Spec, found: &Spec) -> Result<()> {
 
 /// Sets one attribute, waiting until SNS knows the roles and principals in it (`facts/aws.md` 10a.3).
 async fn set_attribute(cx: &Cx, arn: &str, name: &str, value: &str) -> Result<()> {
-    let names_roles = name == "Policy" || name.ends_with("FeedbackRoleArn");
     let passes = |error: &KindError| match error.code.as_str() {
-        "InvalidParameter" => names_roles && !error.message.contains("policy statement action out of service scope"),
+        "InvalidParameter" => {
+            name.ends_with("FeedbackRoleArn") || (name == "Policy" && error.message.contains("PrincipalNotFound"))
+        }
         "AuthorizationError" => ["no identity-based policy allows", "is not authorized to perform"]
             .iter()
             .any(|fragment| error.message.contains(fragment)),
@@ -353,8 +353,7 @@ async fn set_attribute(cx: &Cx, arn: &str, name: &str, value: &str) -> Result<()
         let request = cx.aws.sns().set_topic_attributes().topic_arn(arn).attribute_name(name).attribute_value(value);
         request.send().await.map_err(failed("SetTopicAttributes"))
     };
-    let limit = if names_roles { IAM_LIMIT } else { Duration::from_secs(20) };
-    Wait::new(format!("IAM: what {name} names is not known to SNS yet"), limit)
+    Wait::new(format!("IAM: what {name} names is not known to SNS yet"), IAM_LIMIT)
         .retry(cx, passes, call)
         .await
         .map(|_| ())

@@ -1,5 +1,9 @@
 //! The verbs of kinds against the local cloud, in process.
 
+mod dynamodb;
+mod ec2;
+mod sns;
+
 use std::sync::Arc;
 
 use aws_credential_types::Credentials;
@@ -10,7 +14,7 @@ use aws_types::region::Region;
 use serde_json::{Value, json};
 
 use super::find;
-use crate::aws::marks::{marks, spec_hash, tag_changes};
+use crate::aws::marks::{self, marks, spec_hash, tag_changes};
 use crate::aws::{Aws, Cx};
 use crate::diff::diff;
 use crate::kind::{AnyKind, Class, Files, Found, Key, Place, Tags};

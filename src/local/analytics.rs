@@ -8,6 +8,7 @@ mod application;
 mod checks;
 mod lifecycle;
 mod parts;
+mod second;
 mod sql;
 mod tags;
 #[cfg(test)]
@@ -16,6 +17,8 @@ mod tests;
 use std::fmt::Display;
 
 use serde_json::Value;
+
+pub(crate) use second::Second;
 
 use super::{Answer, Call, Fault, Outcome, Service, Tx, unknown_operation};
 

@@ -94,6 +94,7 @@ impl Cloud {
     }
 
     /// Makes a cloud that is forgotten when it is dropped.
+    #[cfg(test)]
     pub(crate) fn memory(settings: Settings) -> Result<Self, OpenError> {
         let rows = Store::memory().map_err(|source| OpenError::Rows { path: PathBuf::from(":memory:"), source })?;
         Ok(Self::with(rows, None, settings, None))
@@ -150,7 +151,6 @@ impl Cloud {
             },
             Handler::Streams => self.inner.streams.handle(rows, call).await,
             Handler::Tables => self.inner.tables.handle(rows, call),
-            Handler::Refused(text) => Err(Fault::new("UnsupportedOperationException", text)),
         }
     }
 

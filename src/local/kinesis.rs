@@ -27,6 +27,7 @@ const IN_TRANSITION: usize = 5;
 const MAXIMUM_TAGS: usize = 50;
 const ON_DEMAND_SHARDS: u64 = 4;
 const RECORD_SIZE: u64 = 1024;
+const MAXIMUM_RETENTION: u32 = 8760;
 /// Default quota of streams in on-demand mode (`facts/aws.md` 1.6).
 const ON_DEMAND_STREAMS: usize = 50;
 
@@ -62,6 +63,7 @@ impl Streams {
             "ListStreams" => desk.list().await,
             "DescribeStreamSummary" => desk.summary().await,
             "DescribeLimits" => desk.limits().await,
+            "IncreaseStreamRetentionPeriod" | "DecreaseStreamRetentionPeriod" => desk.retain().await,
             "AddTagsToStream" | "RemoveTagsFromStream" | "ListTagsForStream" => desk.tags_of_stream().await,
             "TagResource" | "UntagResource" | "ListTagsForResource" => desk.tags_of_resource().await,
             "SubscribeToShard" => Err(Fault::new(
@@ -293,6 +295,29 @@ impl Desk<'_> {
         Ok(Answer::json(answer))
     }
 
+    /// Changes how long records are kept: up to a year, where the engine knows seven days (`facts/aws.md` 1.4).
+    async fn retain(&self) -> Outcome {
+        let name = self.name();
+        let hours = self.body["RetentionPeriodHours"].as_u64().and_then(|hours| u32::try_from(hours).ok());
+        let hours = hours
+            .filter(|hours| (24..=MAXIMUM_RETENTION).contains(hours))
+            .ok_or_else(|| invalid(format!("RetentionPeriodHours must be between 24 and {MAXIMUM_RETENTION}")))?;
+        let (now, longer) =
+            (self.active(name).await?.retention_period_hours, self.call.operation.starts_with("Increase"));
+        if (longer && hours < now) || (!longer && hours > now) {
+            let (order, other) = if longer { ("shorter", "Decrease") } else { ("longer", "Increase") };
+            return Err(invalid(format!(
+                "Requested retention period ({hours} hours) for stream {name} can not be {order} than existing retention period ({now} hours). Use {other}RetentionPeriod API."
+            )));
+        }
+        let set = |stream: &mut Stream| {
+            stream.retention_period_hours = hours;
+            Ok(())
+        };
+        self.engine.update_stream(name, set).await.map_err(refused)?;
+        Ok(Answer::json(Value::Null))
+    }
+
     async fn delete(&self) -> Outcome {
         let name = self.name();
         let stream = self.active(name).await?;
@@ -408,8 +433,6 @@ impl Desk<'_> {
 
 /// Operations that AWS refuses unless the stream is ACTIVE and that the engine lets through.
 const CHANGES: &[&str] = &[
-    "IncreaseStreamRetentionPeriod",
-    "DecreaseStreamRetentionPeriod",
     "EnableEnhancedMonitoring",
     "DisableEnhancedMonitoring",
     "UpdateStreamMode",

@@ -32,6 +32,7 @@ impl Listener {
     }
 
     /// Returns the cloud behind the socket.
+    #[cfg(test)]
     pub(crate) fn cloud(&self) -> &Cloud {
         &self.cloud
     }

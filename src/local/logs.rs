@@ -17,7 +17,6 @@ use serde_json::{Value, json};
 use super::constraint::Charset;
 use super::{Answer, Call, Fault, Outcome, Service, Tx, unknown_operation};
 
-pub(crate) use self::event::write;
 pub(crate) use self::group::GROUPS;
 
 const GROUP_NAME: Charset = Charset {

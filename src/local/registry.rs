@@ -27,8 +27,6 @@ pub(crate) enum Handler {
     Streams,
     /// The DynamoDB engine.
     Tables,
-    /// Nobody: the API is known and refused with this text.
-    Refused(&'static str),
 }
 
 /// One service.
@@ -148,9 +146,7 @@ pub(crate) static SERVICES: &[Entry] = &[
         target: "KinesisAnalytics_20180523",
         version: "2018-05-23",
         wire: Wire::Json,
-        handler: Handler::Refused(
-            "the local cloud offers Kinesis Data Analytics for SQL through its first API (2015-08-14) only, not Managed Service for Apache Flink (2018-05-23)",
-        ),
+        handler: Handler::Rows(&super::analytics::Second),
         taggable: &[],
     },
 ];

@@ -32,6 +32,7 @@ impl Store {
     }
 
     /// Opens a database that lives in memory only.
+    #[cfg(test)]
     pub(crate) fn memory() -> rusqlite::Result<Self> {
         Self::with(Connection::open_in_memory()?)
     }
@@ -108,12 +109,30 @@ impl Tx<'_> {
 
     /// Reads all rows of a table in the order of their keys.
     pub(crate) fn list<T: DeserializeOwned>(&self, table: Table) -> Result<Vec<(String, T)>, Fault> {
+        self.select(table, "", "")
+    }
+
+    /// Reads the rows of a table whose keys begin with a text, in the order of their keys.
+    pub(crate) fn list_from<T: DeserializeOwned>(&self, table: Table, prefix: &str) -> Result<Vec<(String, T)>, Fault> {
+        self.select(table, prefix, "")
+    }
+
+    /// Reads the rows of a table whose stored JSON has a text somewhere, in the order of their keys. It spares the
+    /// reading of most rows, where the caller looks more closely at what is left.
+    pub(crate) fn list_with<T: DeserializeOwned>(&self, table: Table, text: &str) -> Result<Vec<(String, T)>, Fault> {
+        self.select(table, "", text)
+    }
+
+    fn select<T: DeserializeOwned>(&self, table: Table, prefix: &str, text: &str) -> Result<Vec<(String, T)>, Fault> {
         let mut found = self
             .inner
-            .prepare_cached("SELECT key, value FROM rows WHERE kind = ? AND scope = ? ORDER BY key")
+            .prepare_cached(
+                "SELECT key, value FROM rows WHERE kind = ?1 AND scope = ?2 AND key >= ?3
+                 AND substr(key, 1, length(?3)) = ?3 AND (?4 = '' OR instr(value, ?4)) ORDER BY key",
+            )
             .map_err(internal)?;
         let rows = found
-            .query_map(params![table.name, self.scope(table)], |row| {
+            .query_map(params![table.name, self.scope(table), prefix, text], |row| {
                 Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
             })
             .map_err(internal)?;

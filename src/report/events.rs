@@ -58,7 +58,7 @@ impl Observer for JsonLines<'_> {
         let hook = |subject: &Subject| json!({"resource": {"id": subject.id, "type": subject.kind, "name": subject.name}, "action": verb(subject.verb)});
         match event {
             Event::Started(subject) => {
-                self.line("info", "apply_start", &format!("{}: started", subject.id), json!({"hook": hook(subject)}))
+                self.line("info", "apply_start", &format!("{}: started", subject.id), json!({"hook": hook(subject)}));
             }
             Event::Progress { subject, text, elapsed } => {
                 let fields = json!({"hook": hook(subject), "elapsed_seconds": elapsed.as_secs_f64()});

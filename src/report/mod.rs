@@ -65,7 +65,7 @@ impl Screen {
             Value::Object(map) => {
                 map.iter().map(|(name, value)| (self.masked(name), self.masked_value(value))).collect()
             }
-            other if self.secrets.iter().any(|secret| *secret == other.to_string()) => MASK.into(),
+            other if self.secrets.contains(&other.to_string()) => MASK.into(),
             other => other.clone(),
         }
     }

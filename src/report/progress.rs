@@ -60,7 +60,7 @@ impl<'a> Human<'a> {
         }
     }
 
-    fn paint(&self) -> Paint {
+    fn colours(&self) -> Paint {
         self.screen.paint_err
     }
 }
@@ -74,7 +74,7 @@ impl Observer for Human<'_> {
                 self.end(subject);
                 let id = if *physical == subject.id { String::new() } else { format!(" [{physical}]") };
                 let text = format!("{}: {} after {}{id}", label(subject), done(subject.verb), seconds(*elapsed));
-                self.line(&self.paint().green(&text));
+                self.line(&self.colours().green(&text));
             }
             Event::Failed { subject, error, elapsed } => {
                 self.end(subject);
@@ -84,14 +84,14 @@ impl Observer for Human<'_> {
                     seconds(*elapsed),
                     super::safe(&error.to_string())
                 );
-                self.line(&self.paint().red(&text));
+                self.line(&self.colours().red(&text));
             }
             Event::Stopping { running } => {
                 let text = format!(
                     "Stopping: nothing new is started; waiting for {}. Interrupt again to stop at once.",
                     count(*running, "step")
                 );
-                self.line(&self.paint().yellow(&text));
+                self.line(&self.colours().yellow(&text));
             }
         }
     }

@@ -3,8 +3,10 @@
 //! Knows nothing of kinds but their naming; everything else of a resource is its spec.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use regex::Regex;
 use serde_json::{Map, Value};
 
 use crate::kind::{AnyKind, Naming, Tags};
@@ -128,17 +130,28 @@ fn unusable(reference: &super::reference::Reference, path: &str, what: &str) -> 
     }
 }
 
+/// Tells whether a pattern of the registry, compiled once, matches all of a text.
+fn matches_whole(text: &str, pattern: &str) -> bool {
+    static COMPILED: Mutex<BTreeMap<String, Regex>> = Mutex::new(BTreeMap::new());
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(regex) = compiled.get(pattern) {
+        return regex.is_match(text);
+    }
+    // A pattern that is not one is the registry's fault, which its tests find; it refuses no user's name.
+    let Ok(regex) = Regex::new(&format!("^(?:{pattern})$")) else { return true };
+    compiled.entry(pattern.to_owned()).or_insert(regex).is_match(text)
+}
+
 fn check_pattern(name: &str, given: bool, pattern: &str, path: &str, kind: &dyn AnyKind, problems: &mut Vec<Problem>) {
-    let Ok(whole) = regex::Regex::new(&format!("^(?:{pattern})$")) else { return };
-    if whole.is_match(name) {
+    if matches_whole(name, pattern) {
         return;
     }
     let problem = Problem::error(path, format!("`{name}` cannot be the name of a {}", kind.type_name()))
         .label("does not match")
-        .help(match given {
-            true => format!("a name matches `{pattern}`"),
-            false => format!("a name matches `{pattern}`; without `name:` the key is the name"),
-        });
+        .help(format!(
+            "a name matches `{pattern}`{}",
+            if given { "" } else { "; without `name:` the key is the name" }
+        ));
     problems.push(if given { problem } else { problem.at_key() });
 }
 

@@ -47,7 +47,9 @@ pub(crate) fn problems(text: &str) -> String {
 /// Loads a text that is wrong, and returns what is told without places.
 pub(crate) fn messages(text: &str) -> String {
     let told = load(text).unwrap_err().problems.into_iter();
-    told.map(|problem| format!("{} ({})\n", problem.message, problem.help.unwrap_or_default())).collect()
+    let lines: Vec<String> =
+        told.map(|problem| format!("{} ({})", problem.message, problem.help.unwrap_or_default())).collect();
+    lines.join("\n")
 }
 
 /// How a stream grows.

@@ -175,7 +175,9 @@ impl Shape<'_> {
     /// Follows `$ref` and choices down to schemas that say something themselves.
     fn leaves<'b>(&'b self, nodes: &[&'b Value]) -> Vec<&'b Value> {
         let mut leaves = Vec::new();
-        nodes.iter().for_each(|node| self.collect(node, 0, &mut leaves));
+        for node in nodes {
+            self.collect(node, 0, &mut leaves);
+        }
         leaves
     }
 

@@ -247,7 +247,6 @@ fn is_region(region: &str) -> bool {
 mod tests {
     use std::time::Duration;
 
-    use super::*;
     use crate::stack::fake;
     use proptest::prelude::*;
     use serde_json::json;
@@ -267,7 +266,7 @@ mod tests {
         assert_eq!(json!(orders.tags), json!({"owner": "me", "project": "tickets", "version": "3"}));
         assert!(orders.retain && !orders.protect);
         assert_eq!(orders.ignore_changes, ["shard_count"]);
-        assert_eq!(orders.timeouts["delete"], Duration::from_secs(5_400));
+        assert_eq!(orders.timeouts["delete"], Duration::from_mins(90));
         assert_eq!(stack.outputs["arn"], json!("${orders.arn}"));
     }
 

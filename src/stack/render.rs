@@ -36,8 +36,8 @@ pub(super) fn render(report: &Report, source: &Source, color: bool, width: usize
 
 fn handler(color: bool, width: usize) -> GraphicalReportHandler {
     let mut theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-    theme.characters.error = "error:".to_owned();
-    theme.characters.warning = "warning:".to_owned();
+    "error:".clone_into(&mut theme.characters.error);
+    "warning:".clone_into(&mut theme.characters.warning);
     GraphicalReportHandler::new_themed(theme).with_width(width.max(40)).with_context_lines(1).with_links(false)
 }
 

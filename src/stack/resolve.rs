@@ -52,7 +52,7 @@ fn collect(value: &Value, all: &mut Vec<Reference>) {
             all.extend(parse(text).unwrap_or_default().into_iter().filter_map(|segment| match segment {
                 Segment::Reference(reference, _) => Some(reference),
                 Segment::Text(_) => None,
-            }))
+            }));
         }
         Value::Array(items) => items.iter().for_each(|item| collect(item, all)),
         Value::Object(map) => map.values().for_each(|value| collect(value, all)),

@@ -95,7 +95,7 @@ impl Reader<'_> {
         let schema = kind.spec_schema();
         let shape = Shape {
             type_name: kind.type_name(),
-            schema: &schema,
+            schema,
             fields: kind.fields(),
             path: &draft.path,
             common: &common::KEYS,

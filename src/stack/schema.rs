@@ -60,7 +60,7 @@ fn definitions(kinds: &[&dyn AnyKind]) -> Value {
     all.insert("tags".to_owned(), tags());
     all.insert("resource".to_owned(), resource(kinds));
     for kind in kinds {
-        let mut schema = kind.spec_schema();
+        let mut schema = kind.spec_schema().clone();
         let inner = schema.as_object_mut().and_then(|schema| schema.shift_remove("$defs"));
         all.insert(kind.type_name().to_owned(), own(*kind, schema, inner.as_ref()));
         for (name, definition) in inner.as_ref().and_then(Value::as_object).into_iter().flatten() {

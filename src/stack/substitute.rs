@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::problem::{Problem, join};
 use super::reference::{Reference, Segment, escape, parse};
@@ -39,22 +39,40 @@ impl Known<'_> {
     }
 
     /// Returns nothing where a whole-scalar reference is null.
+    ///
+    /// In the entries of a list the null stays: an entry without its source, such as a security group's rule, is
+    /// another thing than one whose source is unset.
     fn filled(&self, value: &Value, path: &str, problems: &mut Vec<Problem>) -> Option<Value> {
         match value {
             Value::String(text) => self.text(text, path, problems),
             Value::Array(items) => {
-                let item =
-                    |(index, item): (usize, &Value)| self.filled(item, &join(path, &index.to_string()), problems);
+                let item = |(index, item): (usize, &Value)| {
+                    let path = join(path, &index.to_string());
+                    match item {
+                        Value::Object(map) => Some(self.entries(map, &path, Some(Value::Null), problems)),
+                        other => self.filled(other, &path, problems),
+                    }
+                };
                 Some(items.iter().enumerate().filter_map(item).collect())
             }
-            Value::Object(map) => {
-                let entry = |(name, value): (&String, &Value)| {
-                    Some((name.clone(), self.filled(value, &join(path, name), problems)?))
-                };
-                Some(Value::Object(map.iter().filter_map(entry).collect()))
-            }
+            Value::Object(map) => Some(self.entries(map, path, None, problems)),
             other => Some(other.clone()),
         }
+    }
+
+    /// Fills the fields of a mapping; `unset` stands where a whole-scalar reference is null.
+    fn entries(
+        &self,
+        map: &Map<String, Value>,
+        path: &str,
+        unset: Option<Value>,
+        problems: &mut Vec<Problem>,
+    ) -> Value {
+        let entry = |(name, value): (&String, &Value)| {
+            let filled = self.filled(value, &join(path, name), problems).or_else(|| unset.clone());
+            Some((name.clone(), filled?))
+        };
+        Value::Object(map.iter().filter_map(entry).collect())
     }
 
     fn text(&self, text: &str, path: &str, problems: &mut Vec<Problem>) -> Option<Value> {
@@ -191,6 +209,7 @@ mod tests {
     #[test]
     fn null_unsets() {
         assert_eq!(fill(&json!({"a": "${var.none}", "b": ["${var.none}", null]})).0, json!({"b": [null]}));
+        assert_eq!(fill(&json!({"r": [{"a": "${var.none}"}]})).0, json!({"r": [{"a": null}]}));
         assert_eq!(fill(&json!("${var.none}")).0, Value::Null);
     }
 

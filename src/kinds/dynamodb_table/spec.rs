@@ -309,7 +309,8 @@ impl Spec {
                 let fault = Fault::new("sse_specification", "there is a key but no encryption with it");
                 faults.push(fault.help("add enabled: true"));
             }
-            if !key.contains("${") && !(key.starts_with("arn:") && key.contains(":key/")) {
+            let is_key_arn = key.starts_with("arn:") && key.contains(":key/");
+            if !key.contains("${") && !is_key_arn {
                 let fault = Fault::new("sse_specification.kms_master_key_id", format!("{key} is not the ARN of a key"));
                 faults.push(fault.help("DynamoDB shows keys by their ARN alone; write arn:aws:kms:…:key/…"));
             }

@@ -128,8 +128,7 @@ pub(super) fn explain(error: KindError) -> KindError {
 async fn settle_existing(cx: &Cx, with: &Tags, error: KindError) -> Result<()> {
     let arn = describe(cx).await?.application_arn;
     let present = tags_of(cx, &arn).await?;
-    let same = |key: &str| present.get(key) == with.get(key);
-    if same(marks::STACK) && same(marks::RESOURCE) { Ok(()) } else { Err(KindError { class: Class::Exists, ..error }) }
+    marks::settle(&present, with, error)
 }
 
 /// Waits until the application is neither on its way nor busy: READY or RUNNING.
@@ -210,8 +209,11 @@ async fn send(cx: &Cx, edit: &Edit, version: i64) -> Result<()> {
             let request = request.current_application_version_id(version).application_update(update.as_ref().clone());
             request.send().await.map(|_| ()).map_err(failed("UpdateApplication"))
         }
-        Edit::AddLogging(_) | Edit::AddInput(_) | Edit::AddProcessing(..) => send_addition(cx, edit, version).await,
-        Edit::AddReference(_) | Edit::AddOutput(_) => send_addition(cx, edit, version).await,
+        Edit::AddLogging(_)
+        | Edit::AddInput(_)
+        | Edit::AddProcessing(..)
+        | Edit::AddReference(_)
+        | Edit::AddOutput(_) => send_addition(cx, edit, version).await,
         _ => send_removal(cx, edit, version).await,
     }
 }

@@ -227,6 +227,7 @@ pub struct Output {
 
 impl Output {
     /// Returns the destinations that are set; a valid output has one.
+    #[must_use]
     pub fn destinations(&self) -> Vec<&Endpoint> {
         [&self.kinesis_streams_output, &self.kinesis_firehose_output, &self.lambda_output]
             .into_iter()

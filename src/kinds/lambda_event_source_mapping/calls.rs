@@ -240,12 +240,7 @@ pub(super) async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<String> 
 async fn settle_existing(cx: &Cx, tags: &Tags, error: KindError) -> Result<String> {
     let Some(uuid) = uuid_in(&error.message) else { return Err(error) };
     let present = tags_of(cx, &arn_of(cx.place(), &uuid)).await?;
-    let same = |key: &str| present.get(key) == tags.get(key);
-    if same(marks::STACK) && same(marks::RESOURCE) {
-        Ok(uuid)
-    } else {
-        Err(KindError { class: Class::Exists, ..error })
-    }
+    marks::settle(&present, tags, error).map(|()| uuid)
 }
 
 /// Returns the last UUID in a text.

@@ -121,9 +121,8 @@ pub(super) async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<()> {
 
 /// After "already exists": a lost answer of our own call is success, anybody else's function is not ours.
 async fn settle_existing(cx: &Cx, tags: &Tags, error: KindError) -> Result<()> {
-    let present = get(cx).await?.tags.unwrap_or_default();
-    let same = |key: &str| present.get(key) == tags.get(key);
-    if same(marks::STACK) && same(marks::RESOURCE) { Ok(()) } else { Err(KindError { class: Class::Exists, ..error }) }
+    let present: Tags = get(cx).await?.tags.unwrap_or_default().into_iter().collect();
+    marks::settle(&present, tags, error)
 }
 
 /// Waits until the function can be invoked and changed.
@@ -270,17 +269,13 @@ async fn set_concurrency(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {
         return Ok(());
     }
     let call = || async {
-        match want.reserved_concurrent_executions {
-            Some(count) => {
-                let request = client.put_function_concurrency().function_name(name);
-                let answer = request.reserved_concurrent_executions(count).send().await;
-                answer.map(|_| ()).map_err(failed("PutFunctionConcurrency"))
-            }
-            None => {
-                let answer = client.delete_function_concurrency().function_name(name).send().await;
-                answer.map(|_| ()).map_err(failed("DeleteFunctionConcurrency"))
-            }
+        if let Some(count) = want.reserved_concurrent_executions {
+            let request = client.put_function_concurrency().function_name(name);
+            let answer = request.reserved_concurrent_executions(count).send().await;
+            return answer.map(|_| ()).map_err(failed("PutFunctionConcurrency"));
         }
+        let answer = client.delete_function_concurrency().function_name(name).send().await;
+        answer.map(|_| ()).map_err(failed("DeleteFunctionConcurrency"))
     };
     Wait::new("another update of the function to be over", LIMIT).retry(cx, in_progress, call).await
 }

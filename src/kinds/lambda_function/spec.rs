@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
@@ -312,8 +314,7 @@ impl Spec {
     pub(super) fn place_in_s3(&self) -> String {
         let part = |text: &Option<String>| text.clone().unwrap_or_default();
         let place = format!("{}\n{}\n{}", part(&self.s3_bucket), part(&self.s3_key), part(&self.s3_object_version));
-        let digest = Sha256::digest(place.as_bytes());
-        format!("s3:{}", digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>())
+        format!("s3:{}", STANDARD.encode(Sha256::digest(place.as_bytes())))
     }
 
     /// Lists what is wrong with the spec.
@@ -345,7 +346,7 @@ impl Spec {
         faults
     }
 
-    /// Names are a letter and at least one more letter, digit or `_` (`CreateFunction`, EnvironmentVariableName).
+    /// Names are a letter and at least one more letter, digit or `_` (`CreateFunction`, `EnvironmentVariableName`).
     fn check_variables(&self, faults: &mut Vec<Fault>) {
         for name in self.environment.variables.keys() {
             let fits = name.len() > 1

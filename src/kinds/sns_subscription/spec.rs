@@ -146,11 +146,11 @@ impl Spec {
     pub(super) fn faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
         let protocol = self.protocol.word();
-        if !self.endpoint.contains("${") {
-            if let Some(form) = self.protocol.endpoint_fault(&self.endpoint) {
-                let fault = Fault::new("endpoint", format!("this is no endpoint of protocol {protocol}"));
-                faults.push(fault.help(format!("write {form}")));
-            }
+        if !self.endpoint.contains("${")
+            && let Some(form) = self.protocol.endpoint_fault(&self.endpoint)
+        {
+            let fault = Fault::new("endpoint", format!("this is no endpoint of protocol {protocol}"));
+            faults.push(fault.help(format!("write {form}")));
         }
         if !self.topic_arn.contains("${") && self.topic_arn.split(':').nth(2) != Some("sns") {
             faults.push(Fault::new("topic_arn", "this is no ARN of a topic").help("write ${<id of the topic>.arn}"));

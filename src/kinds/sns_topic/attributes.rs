@@ -176,7 +176,9 @@ mod tests {
 
     fn round(spec: &Spec) -> Spec {
         let attributes = write(spec, "arn:aws:sns:us-east-1:123456789012:t", &place());
-        let attributes = attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let mut attributes: HashMap<_, _> =
+            attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        attributes.insert("FifoTopic".to_owned(), spec.fifo_topic.to_string());
         read(&attributes, "123456789012").unwrap()
     }
 

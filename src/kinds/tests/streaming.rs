@@ -28,7 +28,7 @@ fn function() -> Value {
     json!({"role": ROLE, "runtime": "python3.13", "handler": "handler.handle", "code": "tests/kinds/files/function"})
 }
 
-fn with(base: &Value, changes: Value) -> Value {
+fn with(base: &Value, changes: &Value) -> Value {
     let mut spec = base.clone();
     for (name, change) in changes.as_object().into_iter().flatten() {
         spec[name] = change.clone();
@@ -60,7 +60,7 @@ async fn an_application_lives() {
     let endpoint = json!({"resource_arn": FUNCTION, "role_arn": ROLE});
     let mut full = with(
         &application("E", "spare"),
-        json!({"status": "stopped", "reference_data_sources": [{
+        &json!({"status": "stopped", "reference_data_sources": [{
             "table_name": "RATES",
             "s3_reference_data_source": {"bucket_arn": "arn:aws:s3:::b", "file_key": "k", "reference_role_arn": ROLE},
             "reference_schema": {
@@ -77,7 +77,7 @@ async fn an_application_lives() {
     more["outputs"][0]["name"] = json!("A");
     let subject = account.subject("kinesis_analytics_application", "app");
     subject
-        .lives(&first, &[full.clone(), first.clone(), more, first.clone(), with(&first, json!({"status": "stopped"}))])
+        .lives(&first, &[full.clone(), first.clone(), more, first.clone(), with(&first, &json!({"status": "stopped"}))])
         .await;
     subject.create(&first).await;
     assert_eq!(subject.look(None).await.unwrap().status.as_deref(), Some("RUNNING, D → out"));
@@ -90,7 +90,7 @@ async fn a_function_lives() {
     let account = with_role().await;
     let full = with(
         &function(),
-        json!({
+        &json!({
             "runtime": "python3.12", "code": "tests/kinds/files/single.py", "handler": "single.handle",
             "description": "d", "timeout": 60, "memory_size": 256, "environment": {"variables": {"ONE": "1", "EMPTY": ""}},
             "architectures": ["arm64"], "tracing_config": {"mode": "Active"},
@@ -104,8 +104,8 @@ async fn a_function_lives() {
             },
         }),
     );
-    let named = with(&function(), json!({"logging_config": {"log_group": "/aws/lambda/f"}}));
-    let fewer = with(&full, json!({"permissions": {"topic": {"principal": "s3.amazonaws.com"}}}));
+    let named = with(&function(), &json!({"logging_config": {"log_group": "/aws/lambda/f"}}));
+    let fewer = with(&full, &json!({"permissions": {"topic": {"principal": "s3.amazonaws.com"}}}));
     account.subject("lambda_function", "f").lives(&function(), &[full, fewer, named, function()]).await;
     account.subject("lambda_function", "theirs").refuses_foreign(&function()).await;
 }
@@ -114,7 +114,7 @@ async fn a_function_lives() {
 async fn files_that_changed_since_the_plan_are_refused() {
     let account = with_role().await;
     let subject = account.subject("lambda_function", "f");
-    let want = with(&subject.want(&function()), json!({"code_sha256": "older"}));
+    let want = with(&subject.want(&function()), &json!({"code_sha256": "older"}));
     let error = subject.kind.create(&subject.cx, &want, &subject.tags(&want)).await.unwrap_err();
     assert!(error.message.contains("changed since the plan"), "{error}");
     assert_eq!(subject.look(None).await, None);
@@ -131,7 +131,7 @@ async fn a_mapping_lives() {
     assert_eq!(subject.create(&minimal).await.physical, found.physical);
     let full = with(
         &minimal,
-        json!({
+        &json!({
             "batch_size": 250, "maximum_batching_window_in_seconds": 5, "parallelization_factor": 4,
             "bisect_batch_on_function_error": true, "maximum_retry_attempts": 3, "maximum_record_age_in_seconds": 3600,
             "filter_criteria": {"filters": [{"pattern": {"data": {"gate": ["Aeroflot"]}}}, {"pattern": "{\"a\": [1]}"}]},
@@ -141,7 +141,7 @@ async fn a_mapping_lives() {
         }),
     );
     subject.cx.key.physical = Some(found.physical.clone());
-    for spec in [&full, &minimal, &with(&minimal, json!({"batch_size": 100, "tumbling_window_in_seconds": 30}))] {
+    for spec in [&full, &minimal, &with(&minimal, &json!({"batch_size": 100, "tumbling_window_in_seconds": 30}))] {
         subject.update(spec).await;
     }
     subject.is_retagged().await;

@@ -191,7 +191,7 @@ pub(super) fn list(tx: &mut Tx<'_>, call: &Call) -> Outcome {
     Ok(Answer::json(json!({ "ApplicationSummaries": summaries, "HasMoreApplications": more })))
 }
 
-fn live(tx: &mut Tx<'_>, call: &Call) -> Result<Vec<Application>, Fault> {
+pub(super) fn live(tx: &mut Tx<'_>, call: &Call) -> Result<Vec<Application>, Fault> {
     let (gone, live): (Vec<_>, Vec<_>) = tx
         .list::<Application>(TABLE)?
         .into_iter()

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Analytics;
+use super::{Analytics, Second};
 use crate::local::testing::Bench;
 use crate::local::{Call, Input};
 
@@ -25,6 +25,10 @@ impl Account {
 
     fn call(&self, operation: &str, body: Value) -> Result<Value, String> {
         self.bench.json(&Analytics, operation, body).map_err(|fault| fault.code)
+    }
+
+    fn call_second(&self, operation: &str, body: Value) -> Result<Value, String> {
+        self.bench.json(&Second, operation, body).map_err(|fault| fault.code)
     }
 
     fn create(&self, changes: &[(&str, Value)]) -> Result<Value, String> {
@@ -262,4 +266,18 @@ fn a_retired_service_takes_no_new_application() {
     assert!(super::refuse_retired(&call, None).is_ok());
     let other = Call::new("DescribeApplication", Input::Json(Value::Null), 0);
     assert!(super::refuse_retired(&other, Some("retired")).is_ok());
+}
+
+#[test]
+fn the_second_api_lists_sql_applications_and_refuses_the_rest() {
+    let account = Account::with_delay(0);
+    for name in ["a", "b"] {
+        account.call("CreateApplication", json!({ "ApplicationName": name })).unwrap();
+    }
+    let first = account.call_second("ListApplications", json!({ "Limit": 1 })).unwrap();
+    assert_eq!(first["ApplicationSummaries"][0]["RuntimeEnvironment"], "SQL-1_0");
+    let next = account.call_second("ListApplications", json!({ "NextToken": first["NextToken"] })).unwrap();
+    assert_eq!(next["ApplicationSummaries"][0]["ApplicationName"], "b");
+    assert_eq!(next.get("NextToken"), None);
+    assert_eq!(account.call_second("CreateApplication", json!({})).unwrap_err(), "UnsupportedOperationException");
 }

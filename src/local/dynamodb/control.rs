@@ -66,7 +66,7 @@ impl Desk<'_> {
 
     /// Removes the tables whose time in DELETING is over, and rows whose table was never made.
     pub(super) fn finish_deletions(&self, gate: &Mutex<()>) -> Result<(), Fault> {
-        let listed = self.rows.transaction(self.call, |tx| tx.list::<Row>(TABLES))?;
+        let listed = self.rows.transaction(self.call, |tx| tx.list_with::<Row>(TABLES, "DELETING"))?;
         for (name, row) in listed {
             if row.state == "DELETING" && self.call.now >= row.ready_at {
                 let _one_at_a_time = hold(gate);
@@ -99,6 +99,7 @@ impl Desk<'_> {
         let exists = self.described().is_ok();
         let mut row = Row { arn: self.call.arn("dynamodb", &format!("table/{}", self.name)), tags, ..Row::default() };
         row.enter("CREATING", self.call);
+        self.body["GlobalSecondaryIndexes"].as_array().into_iter().flatten().for_each(|index| row.limit(index));
         // The row comes first, so that a table never lacks the tags it was made with.
         if !exists {
             self.put(&row)?;
@@ -214,16 +215,20 @@ impl Desk<'_> {
                 if let Some(name) = update[change]["IndexName"].as_str().filter(|_| throughput.is_object()) {
                     row.throughput.insert(name.to_owned(), throughput.clone());
                 }
+                row.limit(&update[change]);
             }
             if let Some(name) = update["Create"]["IndexName"].as_str() {
                 row.index = Some(name.to_owned());
             }
             if let Some(name) = update["Delete"]["IndexName"].as_str() {
                 row.throughput.remove(name);
+                row.limits.remove(name);
             }
         }
-        if self.body["BillingMode"] == json!("PAY_PER_REQUEST") {
-            row.throughput.clear();
+        match self.body["BillingMode"].as_str() {
+            Some("PAY_PER_REQUEST") => row.throughput.clear(),
+            Some(_) => row.limits.clear(),
+            None => {}
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{TABLES, invalid};
 use crate::local::{Call, Fault, Tx};
@@ -31,6 +31,8 @@ pub(super) struct Row {
     pub(super) encryption: Value,
     /// Throughput of indexes that were given one after they were made.
     pub(super) throughput: BTreeMap<String, Value>,
+    /// `OnDemandThroughput` of indexes, which the engine does not keep.
+    pub(super) limits: BTreeMap<String, Map<String, Value>>,
 }
 
 impl Row {
@@ -74,6 +76,22 @@ impl Row {
             let mut throughput = throughput.clone();
             throughput["NumberOfDecreasesToday"] = json!(0);
             index["ProvisionedThroughput"] = throughput;
+        }
+        if let Some(limits) = self.limits.get(&name) {
+            index["OnDemandThroughput"] = json!(limits);
+        }
+    }
+
+    /// Keeps an index's limits; -1 takes one away, as AWS does it for tables.
+    pub(super) fn limit(&mut self, index: &Value) {
+        let (Some(name), Some(wanted)) = (index["IndexName"].as_str(), index["OnDemandThroughput"].as_object()) else {
+            return;
+        };
+        let limits = self.limits.entry(name.to_owned()).or_default();
+        limits.extend(wanted.clone());
+        limits.retain(|_, units| *units != json!(-1));
+        if limits.is_empty() {
+            self.limits.remove(name);
         }
     }
 

@@ -114,7 +114,10 @@ fn instance_row(call: &Call, params: &Params, plan: &Plan, index: u32) -> Row {
         "rootDeviceName": image::ROOT, "virtualizationType": "hvm", "hypervisor": "xen", "enaSupport": true,
         "clientToken": params.get("ClientToken").unwrap_or_default(), "iamInstanceProfile": plan.profile,
         "ebsOptimized": params.get("EbsOptimized") == Some("true"),
-        "cpuOptions": { "coreCount": plan.kind.vcpus / plan.kind.threads, "threadsPerCore": plan.kind.threads },
+        "cpuOptions": {
+            "coreCount": number(params, "CpuOptions.CoreCount").unwrap_or(plan.kind.vcpus / plan.kind.threads),
+            "threadsPerCore": number(params, "CpuOptions.ThreadsPerCore").unwrap_or(plan.kind.threads),
+        },
         "capacityReservationSpecification": { "capacityReservationPreference": "open" },
         "hibernationOptions": { "configured": params.get("HibernationOptions.Configured") == Some("true") },
         "enclaveOptions": { "enabled": false }, "metadataOptions": metadata_options(params, plan),
@@ -127,6 +130,10 @@ fn instance_row(call: &Call, params: &Params, plan: &Plan, index: u32) -> Row {
     let mut row = Row::new(call, &format!("instance/{id}"), view);
     hide_settings(&mut row, call, params, plan);
     row
+}
+
+fn number<T: std::str::FromStr>(params: &Params, name: &str) -> Option<T> {
+    params.get(name).and_then(|text| text.parse().ok())
 }
 
 fn hide_settings(row: &mut Row, call: &Call, params: &Params, plan: &Plan) {

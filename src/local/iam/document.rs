@@ -91,7 +91,8 @@ pub(super) fn check_resource(tx: &Tx<'_>, account: &str, text: &str) -> Result<(
         check_actions(statement)?;
         check_principals(tx, account, statement)?;
     }
-    check_sids(&document)
+    // Services name statements as they like: SNS's own default is `__default_statement_ID` (facts/aws.md 10a.2).
+    check_sids_differ(&document)
 }
 
 fn check_principals(tx: &Tx<'_>, account: &str, statement: &Map<String, Value>) -> Result<(), Fault> {
@@ -153,14 +154,20 @@ fn check_statement(statement: &Map<String, Value>) -> Result<(), Fault> {
 }
 
 fn check_sids(document: &Value) -> Result<(), Fault> {
-    let mut seen = BTreeSet::new();
-    for sid in statements(document).into_iter().filter_map(|statement| statement.get("Sid")) {
-        let Some(sid) = sid.as_str() else { return Err(syntax()) };
+    for sid in statements(document).into_iter().filter_map(|statement| statement.get("Sid")?.as_str()) {
         if !sid.chars().all(|letter| letter.is_ascii_alphanumeric()) {
             let text = "Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular \
                         expression [0-9A-Za-z]*";
             return Err(malformed(text));
         }
+    }
+    check_sids_differ(document)
+}
+
+fn check_sids_differ(document: &Value) -> Result<(), Fault> {
+    let mut seen = BTreeSet::new();
+    for sid in statements(document).into_iter().filter_map(|statement| statement.get("Sid")) {
+        let Some(sid) = sid.as_str() else { return Err(syntax()) };
         if !sid.is_empty() && !seen.insert(sid) {
             return Err(malformed("Statement IDs (SID) in a single policy must be unique."));
         }

@@ -52,7 +52,7 @@ pub(super) fn mappings(tx: &mut Tx<'_>, call: &Call) -> Outcome {
         source.is_none_or(|source| source == row.text("EventSourceArn"))
             && arn.as_ref().is_none_or(|arn| arn == row.text("FunctionArn"))
     };
-    let all = mapping::live(tx, call)?.into_iter().filter(chosen);
+    let all = mapping::live(tx, call, arn.as_deref().or(source).unwrap_or_default())?.into_iter().filter(chosen);
     let items: Result<Vec<_>, Fault> = all.map(|row| Ok((row.text("UUID").to_owned(), row.shown(call.now)))).collect();
     page(call, "EventSourceMappings", items?, MAPPINGS_PER_PAGE)
 }

@@ -80,10 +80,13 @@ pub(super) fn load(tx: &Tx<'_>, call: &Call, id: &str) -> Result<Mapping, Fault>
         .ok_or_else(|| not_found("The resource you requested does not exist."))
 }
 
-/// Returns all mappings; those whose deletion is over are removed on the way.
-pub(super) fn live(tx: &mut Tx<'_>, call: &Call) -> Result<Vec<Mapping>, Fault> {
-    let (gone, live): (Vec<_>, Vec<_>) =
-        tx.list::<Mapping>(MAPPINGS)?.into_iter().map(|(_, row)| row).partition(|row| row.state(call.now) == "Gone");
+/// Returns all mappings that have a text in them; those whose deletion is over are removed on the way.
+pub(super) fn live(tx: &mut Tx<'_>, call: &Call, text: &str) -> Result<Vec<Mapping>, Fault> {
+    let (gone, live): (Vec<_>, Vec<_>) = tx
+        .list_with::<Mapping>(MAPPINGS, text)?
+        .into_iter()
+        .map(|(_, row)| row)
+        .partition(|row| row.state(call.now) == "Gone");
     for row in gone {
         tx.delete(MAPPINGS, row.text("UUID"))?;
     }
@@ -130,7 +133,7 @@ pub(super) fn create(tx: &mut Tx<'_>, call: &Call) -> Outcome {
 
 /// Refuses a second mapping of the same source and function; the text names the first.
 fn refuse_duplicate(tx: &mut Tx<'_>, call: &Call, source: &Source, function: &str) -> Result<(), Fault> {
-    let all = live(tx, call)?;
+    let all = live(tx, call, function)?;
     let twin = all.iter().find(|row| row.text("EventSourceArn") == source.arn && row.text("FunctionArn") == function);
     let Some(twin) = twin else { return Ok(()) };
     let (arn, id) = (&source.arn, twin.text("UUID"));

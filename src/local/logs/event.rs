@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::local::{Call, Fault, Tx};
 
-use super::group::{self, GROUPS, Group};
+use super::group;
 use super::stream::{self, Stream};
 use super::{decoded, encoded, invalid, number, size, text};
 
@@ -26,16 +26,6 @@ pub(super) struct Event {
     pub(super) time: i64,
     pub(super) ingested: i64,
     pub(super) message: String,
-}
-
-/// Writes lines to a stream for another service of the local cloud; group and stream are made when missing.
-pub(crate) fn write(tx: &mut Tx<'_>, call: &Call, group: &str, name: &str, lines: &[String]) -> Result<(), Fault> {
-    if !tx.has(GROUPS, group)? {
-        tx.put(GROUPS, group, &Group::new(call, group))?;
-    }
-    let mut stream = stream::find(tx, group, name)?.unwrap_or_else(|| Stream::new(call, group, name));
-    append(&mut stream, call.now, lines.iter().map(|line| (call.now, line.clone())));
-    stream.save(tx)
 }
 
 fn append(stream: &mut Stream, now: i64, events: impl Iterator<Item = (i64, String)>) {
@@ -248,10 +238,21 @@ fn word(text: &str) -> Result<(&str, &str), Fault> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::group::{GROUPS, Group};
     use serde_json::json;
 
     use super::super::testing::{Bench, NOW};
     use super::*;
+
+    /// Writes lines to a stream; group and stream are made when missing.
+    fn write(tx: &mut Tx<'_>, call: &Call, group: &str, name: &str, lines: &[String]) -> Result<(), Fault> {
+        if !tx.has(GROUPS, group)? {
+            tx.put(GROUPS, group, &Group::new(call, group))?;
+        }
+        let mut stream = stream::find(tx, group, name)?.unwrap_or_else(|| Stream::new(call, group, name));
+        append(&mut stream, call.now, lines.iter().map(|line| (call.now, line.clone())));
+        stream.save(tx)
+    }
 
     fn put(bench: &Bench, events: &[(i64, &str)]) -> Result<Value, Fault> {
         let events: Vec<_> = events.iter().map(|(time, text)| json!({"timestamp": time, "message": text})).collect();

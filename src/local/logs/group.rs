@@ -144,7 +144,7 @@ pub(super) fn describe(tx: &Tx<'_>, call: &Call) -> Result<Value, Fault> {
             && text(call, "logGroupClass").is_none_or(|class| group.class == class)
             && (identifiers.is_empty() || identifiers.iter().any(|one| *one == group.name || *one == group.arn))
     };
-    let all: Vec<(String, Group)> = tx.list(GROUPS)?;
+    let all: Vec<(String, Group)> = tx.list_from(GROUPS, prefix.unwrap_or_default())?;
     let found = all.into_iter().filter(|(_, group)| wanted(group)).map(|(name, group)| (name, described(&group)));
     page(call, found.collect(), "logGroups")
 }

@@ -1,0 +1,4 @@
+#!/bin/bash
+# {{ purpose }}
+echo "${HOME}" {{ table }}
+{% include "settings.sh" %}

@@ -1,0 +1,112 @@
+//! The same fixtures, and the ticket stack, against moto: an AWS that is not ours.
+//!
+//! moto has no Kinesis Analytics of the API of 2015-08-14. That service alone is the local cloud's, behind its own
+//! endpoint variable; what an application refers to is made there too, since AWS looks at it when it makes one.
+
+use crate::support::account::{ACCOUNT, Account, REGION};
+use crate::support::fixture::Fixture;
+use crate::support::listener::Listener;
+use crate::support::moto::Moto;
+use crate::support::sandbox::Sandbox;
+
+const FILE: &str = "stack.yaml";
+
+/// Endpoint of one service, as the SDKs name it; wins over the endpoint of all.
+const ANALYTICS: &str = "AWS_ENDPOINT_URL_KINESIS_ANALYTICS";
+
+/// Takes a kind through its variants and down again; moto keeps no count of calls.
+fn on_moto(kind: &str) {
+    let moto = Moto::start();
+    let sandbox = Sandbox::with_fixture_files().remote(moto.url());
+    let account = Account::at(moto.url(), ACCOUNT, REGION);
+    let fixture = Fixture::of(kind).with(account.variables()).for_moto();
+    let empty = account.contents();
+    variants(&fixture, &sandbox);
+    assert_eq!(account.contents(), empty);
+}
+
+fn variants(fixture: &Fixture, sandbox: &Sandbox) {
+    for variant in &fixture.variants {
+        sandbox.write(FILE, &fixture.file(Some(variant)));
+        sandbox.ok(&["apply", "-y"]);
+        sandbox.ok(&["plan", "--detailed-exitcode"]).has("No changes.");
+    }
+    sandbox.ok(&["destroy", "-y"]).has("nothing is left");
+}
+
+#[test]
+fn kinesis_analytics_application() {
+    let fixture = Fixture::of("kinesis_analytics_application");
+    let moto = Moto::start();
+    let twin = Sandbox::with_fixture_files();
+    let listener = Listener::start(&twin);
+    let twin = twin.remote(listener.url());
+    twin.write(FILE, &fixture.file(None));
+    twin.ok(&["apply", "-y"]);
+    let sandbox = Sandbox::with_fixture_files().remote(moto.url()).set(ANALYTICS, listener.url());
+    let account = Account::at(moto.url(), ACCOUNT, REGION);
+    let empty = account.contents();
+    variants(&fixture, &sandbox);
+    assert_eq!(account.contents(), empty);
+    assert!(Account::at(listener.url(), ACCOUNT, REGION).applications().is_empty());
+}
+
+#[test]
+fn kinesis_stream() {
+    on_moto("kinesis_stream");
+}
+
+#[test]
+fn iam_role() {
+    on_moto("iam_role");
+}
+
+#[test]
+fn iam_policy() {
+    on_moto("iam_policy");
+}
+
+#[test]
+fn iam_instance_profile() {
+    on_moto("iam_instance_profile");
+}
+
+#[test]
+fn dynamodb_table() {
+    on_moto("dynamodb_table");
+}
+
+#[test]
+fn sns_topic() {
+    on_moto("sns_topic");
+}
+
+#[test]
+fn sns_subscription() {
+    on_moto("sns_subscription");
+}
+
+#[test]
+fn lambda_function() {
+    on_moto("lambda_function");
+}
+
+#[test]
+fn lambda_event_source_mapping() {
+    on_moto("lambda_event_source_mapping");
+}
+
+#[test]
+fn cloudwatch_log_group() {
+    on_moto("cloudwatch_log_group");
+}
+
+#[test]
+fn ssm_parameter() {
+    on_moto("ssm_parameter");
+}
+
+#[test]
+fn ec2_security_group() {
+    on_moto("ec2_security_group");
+}

@@ -1,0 +1,7 @@
+//! What the tests stand on: a folder to run in, AWS stand-ins to talk to, and the fixtures of the kinds.
+
+pub(crate) mod account;
+pub(crate) mod fixture;
+pub(crate) mod listener;
+pub(crate) mod moto;
+pub(crate) mod sandbox;

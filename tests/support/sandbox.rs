@@ -1,0 +1,169 @@
+//! A folder of its own with a pinned environment, in which the program runs.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use assert_cmd::Command;
+use tempfile::TempDir;
+
+/// Longer than any run takes: a run that hangs fails its test.
+const LIMIT: Duration = Duration::from_mins(3);
+
+/// A temporary folder, the flags and the environment of every run in it.
+pub(crate) struct Sandbox {
+    dir: TempDir,
+    flags: Vec<String>,
+    env: BTreeMap<String, String>,
+}
+
+impl Sandbox {
+    /// Makes an empty folder; runs in it have no way to AWS.
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::Builder::new().prefix("stackctl-").tempdir().unwrap();
+        let home = dir.path().display().to_string();
+        let path = std::env::var("PATH").unwrap();
+        let pinned = [
+            ("HOME", home.as_str()),
+            ("PATH", path.as_str()),
+            ("NO_COLOR", "1"),
+            ("COLUMNS", "100"),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+        ];
+        let env = pinned.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        Self { dir, flags: Vec::new(), env }
+    }
+
+    /// Makes a folder with the project's stacks and what they refer to.
+    pub(crate) fn with_stacks() -> Self {
+        let sandbox = Self::new();
+        for folder in ["stacks", "lambdas", "userdata"] {
+            copy(&project().join(folder), &sandbox.dir().join(folder));
+        }
+        sandbox
+    }
+
+    /// Makes a folder with the files that the kinds' fixtures refer to.
+    pub(crate) fn with_fixture_files() -> Self {
+        let sandbox = Self::new();
+        copy(&project().join("tests/kinds/files"), sandbox.dir());
+        sandbox
+    }
+
+    /// Lets every run use the local cloud in this folder.
+    pub(crate) fn local(mut self) -> Self {
+        self.flags = vec!["--local".to_owned()];
+        self
+    }
+
+    /// Lets every run use the AWS stand-in at this address.
+    pub(crate) fn remote(self, url: &str) -> Self {
+        let key = super::account::ACCOUNT;
+        let keys = [("AWS_ENDPOINT_URL", url), ("AWS_ACCESS_KEY_ID", key), ("AWS_SECRET_ACCESS_KEY", "none")];
+        keys.into_iter().fold(self, |sandbox, (name, value)| sandbox.set(name, value))
+    }
+
+    /// Sets a variable of the environment.
+    pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
+        self.env.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Returns the folder.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Writes a file.
+    pub(crate) fn write(&self, path: &str, text: &str) {
+        fs_err::write(self.dir().join(path), text).unwrap();
+    }
+
+    /// Replaces a text in a file, which must have it.
+    pub(crate) fn edit(&self, path: &str, from: &str, to: &str) {
+        let text = fs_err::read_to_string(self.dir().join(path)).unwrap();
+        assert!(text.contains(from), "{path} has no {from:?}");
+        self.write(path, &text.replacen(from, to, 1));
+    }
+
+    /// Returns the program with the flags and the environment of this folder.
+    pub(crate) fn command(&self) -> std::process::Command {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_stackctl"));
+        command.current_dir(self.dir()).env_clear().envs(&self.env);
+        command
+    }
+
+    /// Runs the program to its end.
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        let output = Command::from_std(self.command()).args(&self.flags).args(args).timeout(LIMIT).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        let line = args.join(" ");
+        Output { line, stdout: text(output.stdout), stderr: text(output.stderr), code: output.status.code() }
+    }
+
+    /// Runs the program, which must end well.
+    pub(crate) fn ok(&self, args: &[&str]) -> Output {
+        self.run(args).code(0)
+    }
+}
+
+/// What a run printed and how it ended.
+#[derive(Debug)]
+pub(crate) struct Output {
+    line: String,
+    /// Results.
+    pub(crate) stdout: String,
+    /// Progress and diagnostics.
+    pub(crate) stderr: String,
+    /// Exit code; none when a signal ended the run.
+    code: Option<i32>,
+}
+
+impl Output {
+    /// Checks the exit code.
+    #[track_caller]
+    pub(crate) fn code(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self}");
+        self
+    }
+
+    /// Checks that both streams together have a text.
+    #[track_caller]
+    pub(crate) fn has(self, text: &str) -> Self {
+        assert!(self.stdout.contains(text) || self.stderr.contains(text), "no {text:?} in {self}");
+        self
+    }
+
+    /// Checks that neither stream has a text.
+    #[track_caller]
+    pub(crate) fn lacks(self, text: &str) -> Self {
+        assert!(!self.stdout.contains(text) && !self.stderr.contains(text), "{text:?} in {self}");
+        self
+    }
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { line, stdout, stderr, code } = self;
+        write!(out, "stackctl {line}: exit {code:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}")
+    }
+}
+
+/// Returns the project's folder.
+pub(crate) fn project() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs_err::create_dir_all(to).unwrap();
+    for entry in fs_err::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs_err::copy(entry.path(), target).unwrap();
+        }
+    }
+}
