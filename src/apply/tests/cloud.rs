@@ -207,12 +207,16 @@ impl AnyKind for Fake {
         &[]
     }
 
-    fn spec_schema(&self) -> Value {
-        schema()
+    fn spec_schema(&self) -> &'static Value {
+        static SCHEMA: std::sync::LazyLock<Value> = std::sync::LazyLock::new(|| schema());
+        &SCHEMA
     }
 
-    fn output_schema(&self) -> Value {
-        json!({"type": "object", "properties": {"arn": {"type": "string"}, "id": {"type": "string"}}})
+    fn output_schema(&self) -> &'static Value {
+        static SCHEMA: std::sync::LazyLock<Value> = std::sync::LazyLock::new(
+            || json!({"type": "object", "properties": {"arn": {"type": "string"}, "id": {"type": "string"}}}),
+        );
+        &SCHEMA
     }
 
     fn fields(&self) -> &'static Fields {
