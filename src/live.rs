@@ -139,16 +139,24 @@ async fn look(
     outputs: &BTreeMap<String, Outputs>,
 ) -> (String, Result<Option<Found>, KindError>) {
     let want = wanted(stack, &aws.place, resource, outputs);
-    let mut key = stack.key(resource);
-    if needs_want(resource) {
-        key.physical = preferred(&candidates(resource, swept), &want, resource, &stack.secrets);
-    }
     let known = (!is_unknown(&want)).then_some(&want);
-    if key.physical.is_none() && known.is_none() && needs_want(resource) {
-        return (resource.id.clone(), Ok(None));
+    let mut tries = Vec::new();
+    if needs_want(resource) {
+        let swept = preferred(candidates(resource, swept), &want, resource, &stack.secrets);
+        tries.extend(swept.into_iter().map(Some));
     }
-    let cx = Cx::new(aws.clone(), key);
-    (resource.id.clone(), resource.kind.observe(&cx, known).await)
+    if known.is_some() || !needs_want(resource) {
+        tries.push(None);
+    }
+    // The tagging API goes on to list what is gone, such as terminated instances (facts/aws.md 17.1).
+    for physical in tries {
+        let cx = Cx::new(aws.clone(), Key { physical, ..stack.key(resource) });
+        match resource.kind.observe(&cx, known).await {
+            Ok(None) => {}
+            answer => return (resource.id.clone(), answer),
+        }
+    }
+    (resource.id.clone(), Ok(None))
 }
 
 fn candidates<'a>(resource: &Resource, swept: &'a [(&'static dyn AnyKind, Owned)]) -> Vec<&'a Owned> {
@@ -158,11 +166,11 @@ fn candidates<'a>(resource: &Resource, swept: &'a [(&'static dyn AnyKind, Owned)
     swept.iter().filter(|(kind, owned)| same(*kind, owned)).map(|(_, owned)| owned).collect()
 }
 
-/// Of several objects with the same marks, as an interrupted replacement leaves them, returns the one of today's spec.
-fn preferred(candidates: &[&Owned], want: &Value, resource: &Resource, secrets: &[String]) -> Option<String> {
+/// Puts objects with the same marks, as an interrupted replacement leaves them, in order: those of today's spec first.
+fn preferred(mut candidates: Vec<&Owned>, want: &Value, resource: &Resource, secrets: &[String]) -> Vec<String> {
     let hash = marks::spec_hash(resource.kind.fields(), secrets, want);
-    let current = candidates.iter().find(|owned| owned.tags.get(marks::SPEC) == Some(&hash));
-    current.or_else(|| candidates.first()).map(|owned| owned.physical.clone())
+    candidates.sort_by_key(|owned| owned.tags.get(marks::SPEC) != Some(&hash));
+    candidates.into_iter().map(|owned| owned.physical.clone()).collect()
 }
 
 /// Lists what carries the stack's marks: by the tagging API where it can be relied on, else kind by kind.
