@@ -344,7 +344,7 @@ impl Planner<'_> {
             return;
         };
         step.changes = diff(resource.kind.fields(), &resource.ignore_changes, &step.want, &old.found.spec);
-        step.action = Action::CreateDelete;
+        step.action = if self.needs_gap(&resource.id) { Action::DeleteCreate } else { Action::CreateDelete };
         step.reasons = vec![Reason::Renamed { from: old.found.physical.clone() }];
         step.physical = Some(old.found.physical.clone());
         step.found = Some(old.found.clone());
@@ -424,7 +424,7 @@ impl Planner<'_> {
         tags.remove(marks::SPEC);
         match resource.kind.tagging() {
             Tagging::Full => tags.extend(resource.tags.clone()),
-            Tagging::OwnershipOnly => tags.retain(|key, _| key == marks::STACK || key == marks::RESOURCE),
+            Tagging::OwnershipOnly => tags.retain(|key, _| marks::MARKS.contains(&key.as_str())),
         }
         tags
     }
@@ -434,10 +434,15 @@ impl Planner<'_> {
         if !step.action.deletes() || !(protect || (marked && !step.in_file)) {
             return;
         }
+        let help = match step.in_file {
+            true => "set `protect: false` on the resource, apply, and plan again",
+            false => "put it back into the file with `protect: false`, apply, and remove it again",
+        };
+        let old = step.physical.as_ref().unwrap_or(&step.name);
         self.blocked.push(Blocked {
             id: step.id.clone(),
-            message: format!("it is protected, and the plan would delete {} `{}`", step.kind.title(), step.name),
-            help: "set `protect: false` on the resource, apply, and plan again".to_owned(),
+            message: format!("it is protected, and the plan would delete the {} `{old}`", step.kind.title()),
+            help: help.to_owned(),
         });
     }
 
@@ -460,10 +465,12 @@ impl Planner<'_> {
         if !self.goal.targets.is_empty() {
             return;
         }
+        let deleting = self.steps.iter().filter(|step| step.action.deletes());
         let replaced: BTreeSet<_> =
-            self.steps.iter().filter(|step| step.action.deletes()).filter_map(|step| step.physical.clone()).collect();
+            deleting.filter_map(|step| Some((step.kind.type_name(), step.physical.clone()?))).collect();
         for orphan in &self.live.orphans {
-            if replaced.contains(&orphan.found.physical) || self.goal.excludes.contains(&orphan.id) {
+            let left_out = self.stack.resources.contains_key(&orphan.id) && !self.selected.contains(&orphan.id);
+            if left_out || replaced.contains(&(orphan.kind.type_name(), orphan.found.physical.clone())) {
                 continue;
             }
             let step = orphan_step(orphan, self.goal.destroy);

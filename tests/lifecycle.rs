@@ -155,10 +155,9 @@ fn what_leaves_the_file_is_deleted() {
 #[test]
 fn another_logical_id_is_only_another_tag() {
     let world = World::applied();
-    world.edit("  jobs: {type: kinesis_stream,", "  work: {type: kinesis_stream, name: jobs,");
-    world.edit("{read: jobs}", "{read: work}");
-    let plan = world.plan(&[]).code(2).has("~ kinesis_stream.work").has("tags only");
-    let plan = plan.has("stackctl:resource: \"jobs\" -> \"work\"");
+    world.edit("  logs: {type: cloudwatch_log_group,", "  texts: {type: cloudwatch_log_group,");
+    let plan = world.plan(&[]).code(2).has("~ cloudwatch_log_group.texts [small/logs]  # tags only");
+    let plan = plan.has("stackctl:resource: \"logs\" -> \"texts\"");
     plan.has("0 to add, 1 to change, 0 to destroy.");
     world.apply(&[]);
     world.in_sync(&[]);

@@ -16,10 +16,10 @@ const ANALYTICS: &str = "AWS_ENDPOINT_URL_KINESIS_ANALYTICS";
 
 /// Takes a kind through its variants and down again; moto keeps no count of calls.
 fn on_moto(kind: &str) {
-    let fixture = Fixture::of(kind).for_moto();
     let moto = Moto::start();
     let sandbox = Sandbox::with_fixture_files().remote(moto.url());
     let account = Account::at(moto.url(), ACCOUNT, REGION);
+    let fixture = Fixture::of(kind).with(account.variables()).for_moto();
     let empty = account.contents();
     variants(&fixture, &sandbox);
     assert_eq!(account.contents(), empty);
@@ -104,4 +104,9 @@ fn cloudwatch_log_group() {
 #[test]
 fn ssm_parameter() {
     on_moto("ssm_parameter");
+}
+
+#[test]
+fn ec2_security_group() {
+    on_moto("ec2_security_group");
 }

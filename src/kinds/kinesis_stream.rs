@@ -190,6 +190,7 @@ impl Kind for KinesisStream {
             .retry(cx, is_crowded, || create_call(cx, want, tags))
             .await?;
         let stream = wait_active(cx, "create", CREATE_LIMIT).await?;
+        tag_afterwards(cx, &stream, tags).await?;
         let fresh = spec_of(&stream);
         converge(cx, want, &fresh).await?;
         Ok((stream.stream_name.clone(), StreamOutputs { arn: stream.stream_arn, name: stream.stream_name }))
@@ -250,9 +251,24 @@ async fn describe(cx: &Cx) -> Result<StreamDescriptionSummary> {
 }
 
 async fn tags_of(cx: &Cx, arn: &str) -> Result<Tags> {
-    let answer = cx.aws.kinesis().list_tags_for_resource().resource_arn(arn).send().await;
-    let tags = answer.map_err(failed("ListTagsForResource"))?.tags.unwrap_or_default();
+    let client = cx.aws.kinesis();
+    let tags = if cx.aws.tag_index_complete {
+        let answer = client.list_tags_for_resource().resource_arn(arn).send().await;
+        answer.map_err(failed("ListTagsForResource"))?.tags.unwrap_or_default()
+    } else {
+        // Emulators have only this older call, which AWS allows five times a second (`facts/aws.md` 1.6).
+        let answer = client.list_tags_for_stream().stream_arn(arn).send().await;
+        answer.map_err(failed("ListTagsForStream"))?.tags
+    };
     Ok(tags.into_iter().map(|tag| (tag.key, tag.value.unwrap_or_default())).collect())
+}
+
+/// Sets the tags that an emulator forgot in the create call; AWS takes them there.
+async fn tag_afterwards(cx: &Cx, stream: &StreamDescriptionSummary, tags: &Tags) -> Result<()> {
+    if cx.aws.tag_index_complete || tags_of(cx, &stream.stream_arn).await? == *tags {
+        return Ok(());
+    }
+    KinesisStream::retag(cx, tags, &[]).await
 }
 
 /// Reads a spec from a description, with what AWS leaves out filled in (`facts/aws.md` 1.2).

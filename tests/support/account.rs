@@ -6,7 +6,9 @@ use std::fmt::Debug;
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_ec2::types::Subnet;
 use aws_types::SdkConfig;
+use serde_json::{Map, Value, json};
 use stackctl::aws::Aws;
 use stackctl::kind::Place;
 use tokio::runtime::Runtime;
@@ -120,6 +122,20 @@ impl Account {
         let mut all: Vec<String> = groups.into_iter().filter_map(|group| group.arn).collect();
         all.extend(parameters.into_iter().filter_map(|parameter| parameter.name));
         all
+    }
+
+    /// Returns what the account has of itself and fixtures refer to: a subnet, an address in it, its VPC, a key pair.
+    pub(crate) fn variables(&self) -> Map<String, Value> {
+        let ec2 = self.aws.ec2();
+        let subnets = self.call(ec2.describe_subnets().send()).subnets.unwrap_or_default();
+        let first = |subnet: &&Subnet| subnet.availability_zone() == Some("us-east-1a");
+        let subnet = subnets.iter().find(first).unwrap();
+        let network = subnet.cidr_block().unwrap().rsplit_once('.').unwrap().0;
+        self.call(ec2.create_key_pair().key_name("fixture").send());
+        let variables = json!({
+            "subnet": subnet.subnet_id(), "vpc": subnet.vpc_id(), "address": format!("{network}.77"), "key": "fixture",
+        });
+        variables.as_object().unwrap().clone()
     }
 
     /// Lists the Analytics applications, which moto does not have.

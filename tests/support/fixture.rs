@@ -20,10 +20,17 @@ pub(crate) struct Fixture {
     resources: Map<String, Value>,
     /// Specs of the subject, applied one after another.
     pub(crate) variants: Vec<Map<String, Value>>,
-    /// Fields that moto does wrong, with the reason; `*` for the whole kind.
-    pub(crate) not_on_moto: Map<String, Value>,
+    /// What moto does wrong, with the reason: a field of the subject or of `resources.ID`, which is left out, or
+    /// `field=value`, whose variants are left out.
+    not_on_moto: Map<String, Value>,
+    /// Fields that the local cloud does not have, with the reason.
+    #[serde(default)]
+    not_on_local: Map<String, Value>,
     #[serde(skip)]
     kind: String,
+    /// Values of `${var.…}` in the fixture: what the account has of itself.
+    #[serde(skip)]
+    variables: Map<String, Value>,
 }
 
 impl Fixture {
@@ -48,16 +55,31 @@ impl Fixture {
             subject.insert("type".to_owned(), json!(self.kind));
             resources.insert(SUBJECT.to_owned(), Value::Object(subject));
         }
-        let file = json!({"stack": self.stack(), "region": REGION, "resources": resources});
+        let variable = |(name, value): (&String, &Value)| (name.clone(), json!({"type": "string", "default": value}));
+        let variables: Map<String, Value> = self.variables.iter().map(variable).collect();
+        let file = json!({
+            "stack": self.stack(), "region": REGION, "variables": variables, "resources": resources,
+        });
         serde_yaml::to_string(&file).unwrap()
+    }
+
+    /// Sets what `${var.…}` stands for.
+    pub(crate) fn with(self, variables: Map<String, Value>) -> Self {
+        Self { variables, ..self }
     }
 
     /// Takes out of the variants what moto does wrong.
     pub(crate) fn for_moto(mut self) -> Self {
         let fields: Vec<String> = self.not_on_moto.keys().cloned().collect();
+        for (field, value) in fields.iter().filter_map(|field| field.split_once('=')) {
+            self.variants.retain(|variant| variant.get(field).and_then(Value::as_str) != Some(value));
+        }
         for variant in &mut self.variants {
             fields.iter().for_each(|field| remove(variant, field));
         }
+        fields.iter().filter_map(|field| field.strip_prefix("resources.")).for_each(|path| {
+            remove(&mut self.resources, path);
+        });
         self.variants.dedup();
         self
     }
@@ -71,7 +93,8 @@ impl Fixture {
         for variant in &self.variants {
             keys(&Value::Object(variant.clone()), "", &mut used);
         }
-        paths.into_iter().filter(|path| !used.contains(path)).collect()
+        let is_exempt = |path: &String| self.not_on_local.contains_key(path);
+        paths.into_iter().filter(|path| !used.contains(path) && !is_exempt(path)).collect()
     }
 }
 

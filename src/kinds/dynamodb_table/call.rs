@@ -127,8 +127,8 @@ async fn take(cx: &Cx, step: &Step, want: &Spec) -> Result<()> {
     };
     let call = || async { request.clone().send().await.map_err(failed("UpdateTable")) };
     let passes = |error: &KindError| error.class == Class::Busy || is_crowded(error);
-    let wait = Wait::new("the table to accept a change", cx.limit("update", UPDATE_LIMIT)).every(PAUSE);
-    wait.retry(cx, passes, call).await?;
+    let patience = Wait::new("the table to accept a change", cx.limit("update", UPDATE_LIMIT)).every(PAUSE);
+    patience.retry(cx, passes, call).await?;
     wait_active(cx, "update", UPDATE_LIMIT).await.map(|_| ())
 }
 

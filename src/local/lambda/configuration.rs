@@ -36,7 +36,8 @@ pub(super) fn apply(tx: &mut Tx<'_>, call: &Call, into: &mut Map<String, Value>,
     let target = body.get("DeadLetterConfig").and_then(|config| text(config, "TargetArn"));
     keep_or_clear(into, "DeadLetterConfig", body.get("DeadLetterConfig"), target);
     role(tx, into, body)?;
-    vpc(tx, call, into, body)
+    vpc(tx, call, into, body)?;
+    file_systems(into, body)
 }
 
 fn check_numbers(body: &Value) -> Result<(), Fault> {
@@ -180,6 +181,26 @@ fn vpc(tx: &mut Tx<'_>, call: &Call, into: &mut Map<String, Value>, body: &Value
     let kept =
         json!({ "SubnetIds": subnets, "SecurityGroupIds": groups, "VpcId": vpc, "Ipv6AllowedForDualStack": dual });
     into.insert("VpcConfig".to_owned(), kept);
+    Ok(())
+}
+
+/// Sets the file systems of a function, which it reaches through its VPC only.
+fn file_systems(into: &mut Map<String, Value>, body: &Value) -> Result<(), Fault> {
+    let Some(given) = body.get("FileSystemConfigs").and_then(Value::as_array) else { return Ok(()) };
+    for system in given {
+        let (arn, path) = (text(system, "Arn").unwrap_or_default(), text(system, "LocalMountPath").unwrap_or_default());
+        if !arn.contains(":elasticfilesystem:") || !arn.contains(":access-point/fsap-") || !path.starts_with("/mnt/") {
+            let rule = "Member must be the ARN of an EFS access point with a path below /mnt";
+            return Err(constraint(&format!("Value '{system}' at 'fileSystemConfigs'"), rule));
+        }
+    }
+    let in_network = into.get("VpcConfig").and_then(|vpc| text(vpc, "VpcId")).is_some_and(|vpc| !vpc.is_empty());
+    match given.as_slice() {
+        [] => into.shift_remove("FileSystemConfigs"),
+        [_] if in_network => into.insert("FileSystemConfigs".to_owned(), json!(given)),
+        [_] => return Err(invalid("Function must be configured to execute in a VPC to reference access point.")),
+        _ => return Err(invalid("FileSystemConfigs can have 1 member at most")),
+    };
     Ok(())
 }
 
