@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 
 use crate::cli::Cli;
 use crate::commands;
-use crate::failure::Failure;
+use crate::failure::{Failure, Style};
 use crate::report::Screen;
 
 /// Exit code of wrong usage (`EX_USAGE` of sysexits).
@@ -23,7 +23,6 @@ const TERRAFORM_FLAGS: &[&str] = &[
     "-destroy",
     "-detailed-exitcode",
     "-parallelism",
-    "-out",
     "-chdir",
     "-json",
 ];
@@ -45,17 +44,12 @@ pub fn main() -> ExitCode {
 }
 
 fn fail(failure: &Failure, screen: &Screen) -> u8 {
-    if failure.message.contains("Broken pipe") {
-        return failure.code;
-    }
-    let message = failure.message.trim_end();
-    // A report of a stack file brings its own headings.
-    let heading = if message.contains('\n') && message.contains("error") {
-        String::new()
-    } else {
-        screen.paint_err.red("error: ")
+    let heading = match failure.style {
+        Style::Plain => screen.paint_err.red("error: "),
+        Style::Report => String::new(),
+        Style::Silent => return failure.code,
     };
-    screen.note(&format!("{heading}{message}\n"));
+    screen.note(&format!("{heading}{}\n", failure.message.trim_end()));
     if let Some(help) = &failure.help {
         screen.note(&format!("  help: {help}\n"));
     }
@@ -71,7 +65,8 @@ fn usage(error: &clap::Error) -> ExitCode {
             let typed = std::env::args()
                 .find(|argument| TERRAFORM_FLAGS.iter().any(|flag| argument.split('=').next() == Some(flag)));
             if let Some(flag) = typed {
-                Screen::default().note(&format!("\nhint: options have two dashes here: -{flag}\n"));
+                let ours = if flag == "-json" { "--format json".to_owned() } else { format!("-{flag}") };
+                Screen::default().note(&format!("\nhint: options have two dashes here: {ours}\n"));
             }
             ExitCode::from(USAGE)
         }
@@ -81,8 +76,9 @@ fn usage(error: &clap::Error) -> ExitCode {
 fn log_to_stderr(verbose: u8) {
     let level = match verbose {
         0 => return,
-        1 => "info,aws_smithy_runtime=debug",
-        _ => "debug",
+        1 => "stackctl=info",
+        // The SDK's own debug logs show requests and answers whole, secrets included: they stay off.
+        _ => "stackctl=debug,aws_config=info",
     };
     tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr).with_ansi(false).init();
 }

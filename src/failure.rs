@@ -13,17 +13,35 @@ pub struct Failure {
     pub message: String,
     /// What to do next.
     pub help: Option<String>,
+    /// How it is shown.
+    pub style: Style,
+}
+
+/// How a failure is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// After the word `error:`.
+    Plain,
+    /// As it is: a report that brings its own headings.
+    Report,
+    /// Not at all: nobody reads any more.
+    Silent,
 }
 
 impl Failure {
     /// Makes a failure with exit code 1.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { code: 1, message: message.into(), help: None }
+        Self { code: 1, message: message.into(), help: None, style: Style::Plain }
     }
 
     /// Makes a failure of usage, exit code 64.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { code: 64, message: message.into(), help: None }
+        Self { code: 64, ..Self::new(message) }
+    }
+
+    /// Makes a failure from a report that brings its own headings.
+    pub fn report(text: impl Into<String>) -> Self {
+        Self { style: Style::Report, ..Self::new(text) }
     }
 
     /// Adds advice.
@@ -45,13 +63,14 @@ impl fmt::Display for Failure {
 impl From<KindError> for Failure {
     fn from(error: KindError) -> Self {
         let help = error.hint.clone().or_else(|| advice(&error).map(str::to_owned));
-        Self { code: 1, message: error.to_string(), help }
+        Self { help, ..Self::new(error.to_string()) }
     }
 }
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::new(error.to_string())
+        let style = if error.kind() == std::io::ErrorKind::BrokenPipe { Style::Silent } else { Style::Plain };
+        Self { style, ..Self::new(error.to_string()) }
     }
 }
 

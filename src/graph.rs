@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use petgraph::Direction;
 use petgraph::algo::{tarjan_scc, toposort};
 use petgraph::graph::{DiGraph, NodeIndex};
-use petgraph::visit::Dfs;
+use petgraph::visit::{Dfs, GraphBase, IntoNeighbors, Reversed, Visitable};
 
 use crate::stack::Stack;
 use crate::stack::reference::Reference;
@@ -87,27 +87,29 @@ impl Graph {
     /// Returns some resources and everything that they need.
     #[must_use]
     pub fn with_needs(&self, ids: &BTreeSet<String>) -> BTreeSet<String> {
-        let mut reversed = self.dag.clone();
-        reversed.reverse();
-        reach(&reversed, &self.nodes, ids)
+        self.reach(Reversed(&self.dag), ids)
     }
 
     /// Returns some resources and everything that needs them.
     #[must_use]
     pub fn with_dependents(&self, ids: &BTreeSet<String>) -> BTreeSet<String> {
-        reach(&self.dag, &self.nodes, ids)
+        self.reach(&self.dag, ids)
     }
-}
 
-fn reach(dag: &DiGraph<String, ()>, nodes: &HashMap<String, NodeIndex>, ids: &BTreeSet<String>) -> BTreeSet<String> {
-    let mut seen = BTreeSet::new();
-    for start in ids.iter().filter_map(|id| nodes.get(id)) {
-        let mut walk = Dfs::new(dag, *start);
-        while let Some(node) = walk.next(dag) {
-            seen.insert(dag[node].clone());
+    fn reach<D>(&self, dag: D, ids: &BTreeSet<String>) -> BTreeSet<String>
+    where
+        D: GraphBase<NodeId = NodeIndex> + IntoNeighbors + Visitable + Copy,
+    {
+        let mut seen = BTreeSet::new();
+        let mut walk = Dfs::empty(dag);
+        for start in ids.iter().filter_map(|id| self.nodes.get(id)) {
+            walk.move_to(*start);
+            while let Some(node) = walk.next(dag) {
+                seen.insert(self.dag[node].clone());
+            }
         }
+        seen
     }
-    seen
 }
 
 /// Finds a shortest-looking circle: one component of the graph, walked until it meets itself.

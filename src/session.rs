@@ -11,6 +11,7 @@ use aws_smithy_types::retry::RetryConfig;
 
 use crate::aws::Aws;
 use crate::aws::error::failed;
+use crate::aws::log::CallLog;
 use crate::failure::Failure;
 use crate::kind::Place;
 use crate::local::cloud::OpenError;
@@ -101,7 +102,8 @@ pub(crate) fn local_failure(error: &OpenError) -> Failure {
 }
 
 async fn place(config: &SdkConfig, region: String) -> Result<Place, Failure> {
-    let answer = aws_sdk_sts::Client::new(config).get_caller_identity().send().await;
+    let logged = aws_sdk_sts::config::Builder::from(config).interceptor(CallLog).build();
+    let answer = aws_sdk_sts::Client::from_conf(logged).get_caller_identity().send().await;
     let answer = answer.map_err(failed("GetCallerIdentity"))?;
     let arn = answer.arn.unwrap_or_default();
     let partition = arn.split(':').nth(1).filter(|part| !part.is_empty()).unwrap_or("aws").to_owned();

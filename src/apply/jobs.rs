@@ -68,13 +68,16 @@ struct Order<'a> {
     makes: BTreeMap<&'a str, usize>,
     /// Jobs that delete, by logical id, of steps in the file.
     deletes: BTreeMap<&'a str, usize>,
+    /// Ranks of the deletions in the file: never below that of a deletion that must come before.
+    ranks: BTreeMap<&'a str, u8>,
     /// Jobs that delete what is not in the file, with their rank.
     orphans: Vec<(usize, u8)>,
 }
 
 impl<'a> Order<'a> {
     fn of(plan: &'a Plan, graph: &'a Graph, jobs: &[Job]) -> Self {
-        let mut order = Self { plan, graph, makes: BTreeMap::new(), deletes: BTreeMap::new(), orphans: Vec::new() };
+        let (makes, deletes, ranks, orphans) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let mut order = Self { plan, graph, makes, deletes, ranks, orphans };
         for (index, job) in jobs.iter().enumerate() {
             let step = &plan.steps[job.step];
             match job.verb {
@@ -83,7 +86,14 @@ impl<'a> Order<'a> {
                 _ => order.orphans.push((index, step.kind.delete_rank())),
             }
         }
+        order.ranks = order.deletes.keys().map(|id| (*id, order.rank(jobs, id))).collect();
         order
+    }
+
+    fn rank(&self, jobs: &[Job], id: &str) -> u8 {
+        let dependents = self.graph.with_dependents(&BTreeSet::from([id.to_owned()]));
+        let deletes = dependents.iter().filter_map(|id| self.deletes.get(id.as_str()));
+        deletes.map(|job| self.plan.steps[jobs[*job].step].kind.delete_rank()).max().unwrap_or_default()
     }
 
     fn before(&self, jobs: &[Job], index: usize) -> BTreeSet<usize> {
@@ -91,10 +101,8 @@ impl<'a> Order<'a> {
         let step = &self.plan.steps[job.step];
         let mut before = match job.verb {
             Verb::Create | Verb::Update => self.before_make(&step.id, step.action),
-            Verb::Delete | Verb::Leave if step.in_file => {
-                self.before_delete(&step.id, step.action, step.kind.delete_rank())
-            }
-            Verb::Delete | Verb::Leave => self.before_orphan(step.kind.delete_rank()),
+            Verb::Delete | Verb::Leave if step.in_file => self.before_delete(&step.id, step.action),
+            Verb::Delete | Verb::Leave => self.before_orphan(jobs, step.kind.delete_rank()),
         };
         before.remove(&index);
         before
@@ -110,25 +118,26 @@ impl<'a> Order<'a> {
         before
     }
 
-    fn before_delete(&self, id: &str, action: Action, rank: u8) -> BTreeSet<usize> {
+    fn before_delete(&self, id: &str, action: Action) -> BTreeSet<usize> {
         let dependents = self.graph.with_dependents(&BTreeSet::from([id.to_owned()]));
         let others = || dependents.iter().filter(|other| *other != id).map(String::as_str);
         let mut before: BTreeSet<_> = others().filter_map(|other| self.deletes.get(other)).copied().collect();
-        match action {
-            Action::CreateDelete => {
-                before.extend(others().filter_map(|other| self.makes.get(other)));
-                before.extend(self.makes.get(id));
-            }
-            Action::Delete => {
-                before.extend(self.orphans.iter().filter(|(_, other)| *other < rank).map(|(job, _)| *job));
-            }
-            _ => {}
+        if action == Action::CreateDelete {
+            before.extend(others().filter_map(|other| self.makes.get(other)));
+            before.extend(self.makes.get(id));
+        }
+        // What is deleted to be made anew cannot wait for orphans, which go only after everything is made.
+        if action != Action::DeleteCreate {
+            let rank = self.ranks.get(id).copied().unwrap_or_default();
+            before.extend(self.orphans.iter().filter(|(_, other)| *other < rank).map(|(job, _)| *job));
         }
         before
     }
 
-    fn before_orphan(&self, rank: u8) -> BTreeSet<usize> {
+    fn before_orphan(&self, jobs: &[Job], rank: u8) -> BTreeSet<usize> {
         let lower = self.orphans.iter().filter(|(_, other)| *other < rank).map(|(job, _)| *job);
-        self.makes.values().copied().chain(lower).collect()
+        let replaces = |job: usize| self.plan.steps[jobs[job].step].action.creates();
+        let ended = self.deletes.iter().filter(|(id, job)| !replaces(**job) && self.ranks.get(*id) < Some(&rank));
+        self.makes.values().copied().chain(lower).chain(ended.map(|(_, job)| *job)).collect()
     }
 }

@@ -5,3 +5,6 @@ pub mod jobs;
 pub mod queue;
 pub mod run;
 mod step;
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::apply::jobs::Verb;
 use crate::aws::{Aws, Cx, Notes, marks};
-use crate::diff::{Change, diff};
+use crate::diff::{Change, diff, is_unknown, path_matches};
 use crate::kind::{Key, KindError, Outputs, Result, Tags};
 use crate::live;
 use crate::plan::Step;
@@ -83,6 +83,7 @@ impl Task {
 
     async fn create(&self, cx: &Cx) -> Result<Made> {
         self.check_known()?;
+        self.check_kept()?;
         let tags = self.step.set_tags.clone().into_iter().chain(self.marks.clone()).collect();
         let (physical, outputs) = self.step.kind.create(cx, &self.want, &tags).await?;
         Ok(Made { physical, outputs: Some(outputs) })
@@ -132,17 +133,48 @@ impl Task {
 
     /// Refuses a change that the plan did not show: an unknown may become known, a known may not change.
     fn check_planned(&self, changes: &[Change]) -> Result<()> {
-        let planned = |change: &Change| {
-            self.step.changes.iter().any(|shown| crate::diff::path_matches(&shown.path, &change.path))
-        };
-        match changes.iter().find(|change| !planned(change)) {
-            Some(change) => {
-                Err(KindError::invalid(format!("{} would change, which the plan did not show", change.path))
-                    .hint("run plan again: something that this resource refers to is no longer what it was"))
+        let same = |shown: &Change, change: &Change| match is_unknown(&shown.after) {
+            _ if list_of(&shown.path).is_some() || list_of(&change.path).is_some() => {
+                root(&shown.path) == root(&change.path)
             }
+            true => path_matches(&shown.path, &change.path),
+            false => shown.path == change.path && shown.after == change.after,
+        };
+        match changes.iter().find(|change| !self.step.changes.iter().any(|shown| same(shown, change))) {
+            Some(change) => Err(unplanned(&change.path)),
             None => Ok(()),
         }
     }
+
+    /// Refuses to make something else than the plan showed.
+    fn check_kept(&self) -> Result<()> {
+        let changed = diff(self.step.kind.fields(), &[], &self.want, &self.step.want);
+        let known = |change: &&Change| !is_unknown(&change.before) && list_of(&change.path).is_none();
+        changed.iter().find(known).map_or(Ok(()), |change| Err(unplanned(&change.path)))
+    }
+}
+
+fn unplanned(path: &str) -> KindError {
+    KindError::invalid(format!("{path} would become something that the plan did not show"))
+        .hint("run plan again: something that this resource refers to is no longer what it was")
+}
+
+/// Returns the path of the list that a path leads into, or the path itself.
+fn root(path: &str) -> &str {
+    list_of(path).unwrap_or(path)
+}
+
+/// Returns the path of the list that a path leads into. Sorted lists may change their order when an unknown becomes known.
+fn list_of(path: &str) -> Option<&str> {
+    let digits = |step: &str| !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit());
+    let mut end = 0;
+    for step in path.split('.') {
+        if digits(step) {
+            return Some(&path[..end]);
+        }
+        end += step.len() + usize::from(end > 0);
+    }
+    None
 }
 
 /// Lists the references of a resource that no output answers.

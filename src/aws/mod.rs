@@ -1,6 +1,7 @@
 //! The way to AWS: clients, the context of a verb, errors, waiting and ownership marks.
 
 pub mod error;
+pub mod log;
 pub mod marks;
 pub mod wait;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 use aws_types::SdkConfig;
 
 use crate::kind::{Key, Place};
+use log::CallLog;
 
 /// Clients of one account and region, made on first use.
 pub struct Aws {
@@ -52,52 +54,83 @@ impl Aws {
 
     /// Kinesis Data Analytics for SQL (API 2015-08-14).
     pub fn analytics(&self) -> &aws_sdk_kinesisanalytics::Client {
-        self.clients.analytics.get_or_init(|| aws_sdk_kinesisanalytics::Client::new(&self.config))
+        self.clients.analytics.get_or_init(|| {
+            let config = aws_sdk_kinesisanalytics::config::Builder::from(&self.config).interceptor(CallLog).build();
+            aws_sdk_kinesisanalytics::Client::from_conf(config)
+        })
     }
 
     /// DynamoDB.
     pub fn dynamodb(&self) -> &aws_sdk_dynamodb::Client {
-        self.clients.dynamodb.get_or_init(|| aws_sdk_dynamodb::Client::new(&self.config))
+        self.clients.dynamodb.get_or_init(|| {
+            let config = aws_sdk_dynamodb::config::Builder::from(&self.config).interceptor(CallLog).build();
+            aws_sdk_dynamodb::Client::from_conf(config)
+        })
     }
 
     /// EC2.
     pub fn ec2(&self) -> &aws_sdk_ec2::Client {
-        self.clients.ec2.get_or_init(|| aws_sdk_ec2::Client::new(&self.config))
+        self.clients.ec2.get_or_init(|| {
+            let config = aws_sdk_ec2::config::Builder::from(&self.config).interceptor(CallLog).build();
+            aws_sdk_ec2::Client::from_conf(config)
+        })
     }
 
     /// IAM.
     pub fn iam(&self) -> &aws_sdk_iam::Client {
-        self.clients.iam.get_or_init(|| aws_sdk_iam::Client::new(&self.config))
+        self.clients.iam.get_or_init(|| {
+            let config = aws_sdk_iam::config::Builder::from(&self.config).interceptor(CallLog).build();
+            aws_sdk_iam::Client::from_conf(config)
+        })
     }
 
     /// Kinesis Data Streams.
     pub fn kinesis(&self) -> &aws_sdk_kinesis::Client {
-        self.clients.kinesis.get_or_init(|| aws_sdk_kinesis::Client::new(&self.config))
+        self.clients.kinesis.get_or_init(|| {
+            let config = aws_sdk_kinesis::config::Builder::from(&self.config).interceptor(CallLog).build();
+            aws_sdk_kinesis::Client::from_conf(config)
+        })
     }
 
     /// Lambda.
     pub fn lambda(&self) -> &aws_sdk_lambda::Client {
-        self.clients.lambda.get_or_init(|| aws_sdk_lambda::Client::new(&self.config))
+        self.clients.lambda.get_or_init(|| {
+            let config = aws_sdk_lambda::config::Builder::from(&self.config).interceptor(CallLog).build();
+            aws_sdk_lambda::Client::from_conf(config)
+        })
     }
 
     /// CloudWatch Logs.
     pub fn logs(&self) -> &aws_sdk_cloudwatchlogs::Client {
-        self.clients.logs.get_or_init(|| aws_sdk_cloudwatchlogs::Client::new(&self.config))
+        self.clients.logs.get_or_init(|| {
+            let config = aws_sdk_cloudwatchlogs::config::Builder::from(&self.config).interceptor(CallLog).build();
+            aws_sdk_cloudwatchlogs::Client::from_conf(config)
+        })
     }
 
     /// SNS.
     pub fn sns(&self) -> &aws_sdk_sns::Client {
-        self.clients.sns.get_or_init(|| aws_sdk_sns::Client::new(&self.config))
+        self.clients.sns.get_or_init(|| {
+            let config = aws_sdk_sns::config::Builder::from(&self.config).interceptor(CallLog).build();
+            aws_sdk_sns::Client::from_conf(config)
+        })
     }
 
     /// Systems Manager.
     pub fn ssm(&self) -> &aws_sdk_ssm::Client {
-        self.clients.ssm.get_or_init(|| aws_sdk_ssm::Client::new(&self.config))
+        self.clients.ssm.get_or_init(|| {
+            let config = aws_sdk_ssm::config::Builder::from(&self.config).interceptor(CallLog).build();
+            aws_sdk_ssm::Client::from_conf(config)
+        })
     }
 
     /// Resource Groups Tagging API.
     pub fn tagging(&self) -> &aws_sdk_resourcegroupstagging::Client {
-        self.clients.tagging.get_or_init(|| aws_sdk_resourcegroupstagging::Client::new(&self.config))
+        self.clients.tagging.get_or_init(|| {
+            let config =
+                aws_sdk_resourcegroupstagging::config::Builder::from(&self.config).interceptor(CallLog).build();
+            aws_sdk_resourcegroupstagging::Client::from_conf(config)
+        })
     }
 }
 

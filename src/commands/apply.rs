@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::confirm::{Signals, confirm};
+use super::confirm::{Signals, check_asking, confirm};
 use super::{DONE, Opened, goal, headline, open};
 use crate::apply::event::{Observer, Summary};
 use crate::apply::run::{Run, run as carry_out};
@@ -18,6 +18,7 @@ use crate::report::{Screen, documents, plan as text, values};
 
 /// Runs the command.
 pub(super) async fn run(globals: &Globals, args: &ApplyArgs, screen: &mut Screen) -> Result<u8, Failure> {
+    check_asking(args.run.auto_approve)?;
     let opened = open(globals, &args.stack, screen).await?;
     let goal = goal(&args.goal, false, &opened.stack)?;
     let live = opened.observe().await;
@@ -29,7 +30,7 @@ pub(super) async fn run(globals: &Globals, args: &ApplyArgs, screen: &mut Screen
         return Ok(1);
     }
     let (summary, outputs, code) = execute(&opened, &plan, &args.run, screen).await?;
-    if !plan.is_empty() || !summary.is_complete() {
+    if !plan.is_empty() || args.run.format == RunFormat::Json {
         finish(&summary, args.run.format, false, screen)?;
     }
     if summary.is_complete() {
@@ -49,7 +50,7 @@ pub(super) fn show(headline: &str, plan: &Plan, format: RunFormat, screen: &Scre
         lines.line(
             "info",
             "planned_change",
-            &format!("{}: plan to {:?}", step.id, step.action),
+            &format!("{}: plan to {}", step.id, documents::action_word(step.action)),
             json!({"change": documents::step_json(step)}),
         );
     }
@@ -91,7 +92,7 @@ pub(super) async fn execute(
 /// Shows how a run ended.
 pub(super) fn finish(summary: &Summary, format: RunFormat, destroy: bool, screen: &Screen) -> Result<(), Failure> {
     if format == RunFormat::Json {
-        JsonLines::new(screen).summary(summary);
+        JsonLines::new(screen).summary(summary, destroy);
         return Ok(());
     }
     screen.note(&progress::failures(summary, screen.paint_err));

@@ -11,14 +11,19 @@ use crate::apply::run::Stop;
 use crate::failure::Failure;
 use crate::report::Screen;
 
-/// Asks for a `yes`; fails at once where nobody can answer.
+/// Fails where a question would come up that nobody can answer.
+pub(super) fn check_asking(auto_approve: bool) -> Result<(), Failure> {
+    if auto_approve || std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    Err(Failure::new("nobody can be asked: standard input is not a terminal")
+        .help("pass --auto-approve to go ahead without asking"))
+}
+
+/// Asks for a `yes`.
 pub(super) fn confirm(question: &str, auto_approve: bool, screen: &Screen) -> Result<(), Failure> {
     if auto_approve {
         return Ok(());
-    }
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::new("nobody can be asked: standard input is not a terminal")
-            .help("pass --auto-approve to go ahead without asking"));
     }
     screen.note(&format!("\n{question}\n  Only \"yes\" is accepted: "));
     let mut answer = String::new();

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::apply::{execute, finish, show};
-use super::confirm::confirm;
+use super::confirm::{check_asking, confirm};
 use super::{DONE, Opened, goal, headline, open};
 use crate::cli::{DestroyArgs, Globals, GoalArgs, RunFormat};
 use crate::failure::Failure;
@@ -13,6 +13,7 @@ use crate::report::{Screen, count};
 
 /// Runs the command.
 pub(super) async fn run(globals: &Globals, args: &DestroyArgs, screen: &mut Screen) -> Result<u8, Failure> {
+    check_asking(args.run.auto_approve)?;
     let opened = open(globals, &args.stack, screen).await?;
     let wish = GoalArgs { targets: args.targets.clone(), excludes: args.excludes.clone(), ..GoalArgs::default() };
     let goal = goal(&wish, true, &opened.stack)?;
@@ -27,7 +28,7 @@ pub(super) async fn run(globals: &Globals, args: &DestroyArgs, screen: &mut Scre
         confirm(&question, args.run.auto_approve, screen)?;
     }
     let (summary, _, code) = execute(&opened, &plan, &args.run, screen).await?;
-    if !plan.is_empty() {
+    if !plan.is_empty() || args.run.format == RunFormat::Json {
         finish(&summary, args.run.format, true, screen)?;
     }
     let whole = args.targets.is_empty() && args.excludes.is_empty();
@@ -51,7 +52,10 @@ async fn prove(opened: &Opened, format: RunFormat, screen: &Screen) -> Result<u8
             .map(|unreadable| format!("{}: could not be read: {}", unreadable.what, unreadable.error)),
     );
     if format == RunFormat::Json {
-        JsonLines::new(screen).line("info", "destroy_proof", "looked for what is left", json!({"left": left}));
+        let (level, message) =
+            if left.is_empty() { ("info", "nothing is left") } else { ("error", "something is left") };
+        let fields = json!({"severity": level, "left": left});
+        JsonLines::new(screen).line(level, "diagnostic", message, fields);
     } else if left.is_empty() {
         let looked = count(opened.stack.resources.len(), "resource");
         screen.result(&format!(

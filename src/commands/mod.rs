@@ -106,7 +106,7 @@ fn load_stack(args: &StackArgs, screen: &mut Screen) -> Result<Stack, Failure> {
     let path = stack_file(args.stack.as_deref())?;
     let loaded = load(&path, &inputs(args)?).map_err(|report| {
         let text = report.render(screen.paint_err.is_on(), width());
-        Failure::new(text)
+        Failure::report(text)
     })?;
     screen.hide(&loaded.stack.secrets);
     if !loaded.warnings.is_empty() {
@@ -171,8 +171,11 @@ fn goal(args: &GoalArgs, destroy: bool, stack: &Stack) -> Result<Goal, Failure> 
                     .resources
                     .keys()
                     .max_by(|one, other| strsim::jaro(one, id).total_cmp(&strsim::jaro(other, id)));
-                let help = near.map(|near| format!("did you mean `{near}`?")).unwrap_or_default();
-                return Err(Failure::usage(format!("{flag} {id}: the stack has no such resource")).help(help));
+                let failure = Failure::usage(format!("{flag} {id}: the stack has no such resource"));
+                return Err(match near {
+                    Some(near) => failure.help(format!("did you mean `{near}`?")),
+                    None => failure,
+                });
             }
         }
         Ok(ids.iter().cloned().collect())

@@ -27,7 +27,7 @@ pub(super) fn run(args: &ValidateArgs, screen: &mut Screen) -> Result<u8, Failur
         return Ok(u8::from(loaded.is_err()));
     }
     if loaded.is_err() {
-        return Err(Failure::new(report.render(screen.paint_err.is_on(), width())));
+        return Err(Failure::report(report.render(screen.paint_err.is_on(), width())));
     }
     if !report.is_empty() {
         screen.note(&report.render(screen.paint_err.is_on(), width()));

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::values::masked;
 use super::{MASK, Paint, plan as text_report};
-use crate::diff::{Change, is_unknown};
+use crate::diff::{Change, Fields, is_unknown};
 use crate::plan::{Action, Plan, Step};
 
 /// Version of the JSON documents. A new minor number adds fields; a new major number changes or removes some.
@@ -37,15 +38,18 @@ pub fn step_json(step: &Step) -> Value {
         "physical_id": step.physical,
         "action": step.action,
         "reasons": step.reasons,
-        "changes": step.changes.iter().map(change_json).collect::<Vec<_>>(),
+        "changes": step.changes.iter().map(|change| change_json(change, step.kind.fields())).collect::<Vec<_>>(),
         "set_tags": step.set_tags,
         "remove_tags": step.remove_tags,
     })
 }
 
-fn change_json(change: &Change) -> Value {
+fn change_json(change: &Change, facts: &Fields) -> Value {
     let unknown = is_unknown(&change.after);
-    let shown = |value: &Value| if change.sensitive && !value.is_null() { MASK.into() } else { value.clone() };
+    let shown = |value: &Value| match change.sensitive && !value.is_null() {
+        true => MASK.into(),
+        false => masked(facts, &change.path, value),
+    };
     json!({
         "path": change.path,
         "before": shown(&change.before),
@@ -79,13 +83,20 @@ pub fn plan_markdown(plan: &Plan) -> String {
     }
     let details = text_report::text(plan, Paint::default()).replace("```", "'''");
     let room = MARKDOWN_LIMIT.saturating_sub(out.len() + 200);
-    let cut: String = details.chars().take(room).collect();
-    let note = if cut.len() < details.len() { "\n… cut: run `stackctl plan` to see the rest" } else { "" };
+    let mut used = 0;
+    let fits = |line: &&str| {
+        used += line.len();
+        used <= room
+    };
+    let cut: String = details.split_inclusive('\n').take_while(fits).collect();
+    let note = if cut.len() < details.len() { "… cut: run `stackctl plan` to see the rest" } else { "" };
     out.push_str(&format!("\n<details><summary>Details</summary>\n\n```diff\n{cut}{note}\n```\n\n</details>\n"));
     out
 }
 
-fn action_word(action: Action) -> &'static str {
+/// Names an action in words.
+#[must_use]
+pub fn action_word(action: Action) -> &'static str {
     match action {
         Action::NoOp => "none",
         Action::Create => "create",

@@ -37,8 +37,8 @@ impl<'a> JsonLines<'a> {
     }
 
     /// Writes how the run ended.
-    pub fn summary(&self, summary: &Summary) {
-        let message = super::progress::closing(summary, false);
+    pub fn summary(&self, summary: &Summary, destroy: bool) {
+        let message = super::progress::closing(summary, destroy);
         let names = |subjects: &[Subject]| subjects.iter().map(|subject| subject.id.clone()).collect::<Vec<_>>();
         let fields = json!({"changes": {
             "add": summary.count(Verb::Create),

@@ -43,9 +43,11 @@ impl Screen {
     /// Hides these values from now on.
     pub fn hide(&mut self, secrets: &[String]) {
         // Shorter values stand in every other word: hiding them would tell more than it hides.
-        self.secrets.extend(secrets.iter().filter(|secret| secret.chars().count() > 2).cloned());
+        let long = secrets.iter().filter(|secret| secret.chars().count() > 2);
+        self.secrets.extend(long.flat_map(|secret| forms(secret)));
         // A secret that is part of another one must not break the longer one apart.
-        self.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        self.secrets.sort_by(|one, other| (other.len(), one).cmp(&(one.len(), other)));
+        self.secrets.dedup();
     }
 
     /// Replaces secrets in a text.
@@ -98,6 +100,15 @@ impl Screen {
     pub fn note(&self, text: &str) {
         let _ = std::io::stderr().lock().write_all(self.masked(text).as_bytes());
     }
+}
+
+/// Returns how a secret may be written: as it is, escaped, and line by line.
+fn forms(secret: &str) -> Vec<String> {
+    let unquoted = |text: String| text[1..text.len() - 1].to_owned();
+    let lines = secret.lines().map(str::trim).filter(|line| line.chars().count() > 7);
+    let mut forms: Vec<String> = lines.map(str::to_owned).collect();
+    forms.extend([secret.to_owned(), unquoted(format!("{secret:?}")), unquoted(Value::from(secret).to_string())]);
+    forms
 }
 
 /// Colours, or none.
@@ -181,6 +192,17 @@ mod tests {
             screen.masked_value(&json!({"k": ["xhunter2", 4242, 43]})),
             json!({"k": ["x(sensitive)", "(sensitive)", 43]})
         );
+    }
+
+    #[test]
+    fn escaped_and_split_secrets_are_masked() {
+        let mut screen = Screen::default();
+        let secret = "pa\"ss\\word\nsecond line of it";
+        screen.hide(&[secret.to_owned()]);
+        for shown in [format!("{secret:?}"), json!([secret]).to_string(), secret.replace('\n', "\n      + | ")] {
+            let masked = screen.masked(&shown);
+            assert!(!masked.contains("ss") && !masked.contains("second"), "{masked}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A plan as text, in the words and signs that Terraform's users know.
 
 use super::Paint;
-use super::values::{change, fields};
+use super::values::{change, fields, masked};
 use crate::plan::{Action, Blocked, Plan, Reason, Step};
 
 /// Shows a plan: every step that does something, then the counts.
@@ -53,7 +53,7 @@ fn step_text(step: &Step, paint: Paint) -> String {
     match step.action {
         Action::Create => out.push_str(&body(step, paint)),
         Action::Delete | Action::Leave | Action::NoOp => {}
-        _ => step.changes.iter().for_each(|item| out.push_str(&change(item, 6, paint))),
+        _ => step.changes.iter().for_each(|item| out.push_str(&change(item, step.kind.fields(), 6, paint))),
     }
     if step.action == Action::Update {
         out.push_str(&tags(step, paint));
@@ -90,14 +90,9 @@ fn reason_text(reason: &Reason, action: Action) -> Option<String> {
         Reason::Drift => "drift: changed in AWS since the last apply".to_owned(),
         Reason::Tags => "tags only".to_owned(),
         Reason::CannotUpdate { paths } => {
-            let order = if action == Action::CreateDelete {
-                "the new one is made first"
-            } else {
-                "the old one is deleted first"
-            };
-            format!("{} cannot be changed in place; {order}", paths.join(", "))
+            format!("{} cannot be changed in place; {}", paths.join(", "), order(action))
         }
-        Reason::Renamed { from } => format!("renamed from {from}; the new one is made first"),
+        Reason::Renamed { from } => format!("renamed from {from}; {}", order(action)),
         Reason::Requested => "replacement requested".to_owned(),
         Reason::Adopted => "exists already; is taken over".to_owned(),
         Reason::Removed => "no longer in the file".to_owned(),
@@ -105,14 +100,17 @@ fn reason_text(reason: &Reason, action: Action) -> Option<String> {
     })
 }
 
+fn order(action: Action) -> &'static str {
+    if action == Action::CreateDelete { "the new one is made first" } else { "the old one is deleted first" }
+}
+
 fn body(step: &Step, paint: Paint) -> String {
     let facts = step.kind.fields();
-    let hidden = |path: &str| facts.is_sensitive(path);
-    let mut want = step.want.clone();
+    let mut want = masked(facts, "", &step.want);
     if let Some(map) = want.as_object_mut() {
         map.retain(|name, _| !facts.is_source(name));
     }
-    let mut out = fields(&want, 6, &paint.green("+"), &hidden);
+    let mut out = fields(&want, 6, &paint.green("+"));
     let user = |key: &&String| !key.starts_with(crate::aws::marks::PREFIX);
     let tags: Vec<_> =
         step.set_tags.keys().filter(user).map(|key| format!("{key}: {:?}", step.set_tags[key])).collect();

@@ -4,52 +4,85 @@ use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
 use super::{MASK, Paint, safe};
-use crate::diff::{Change, is_unknown};
+use crate::diff::{Change, Fields};
 use crate::stack::reference::{Reference, Segment, parse};
 
-/// Longest value that is shown on the line of its name.
-const LINE: usize = 100;
+/// Longest line, where values can be broken.
+const LINE: usize = 110;
 
 /// Unchanged lines shown around a changed one.
 const CONTEXT: usize = 2;
 
+/// Replaces the values of sensitive fields, however deep they lie.
+#[must_use]
+pub fn masked(facts: &Fields, path: &str, value: &Value) -> Value {
+    let below = |step: &str| if path.is_empty() { step.to_owned() } else { format!("{path}.{step}") };
+    match value {
+        Value::Null => Value::Null,
+        _ if facts.is_sensitive(path) => MASK.into(),
+        Value::Object(map) => {
+            map.iter().map(|(name, value)| (name.clone(), masked(facts, &below(name), value))).collect()
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().map(|(at, item)| masked(facts, &below(&at.to_string()), item)).collect()
+        }
+        other => other.clone(),
+    }
+}
+
 /// Shows the fields of something new, one a line, nested ones indented; what is empty is left out.
 #[must_use]
-pub fn fields(value: &Value, indent: usize, sign: &str, hidden: &dyn Fn(&str) -> bool) -> String {
+pub fn fields(value: &Value, indent: usize, sign: &str) -> String {
     let mut out = String::new();
-    list_fields(value, "", indent, sign, hidden, &mut out);
+    list_fields(&pruned(value), indent, sign, &mut out);
     out
 }
 
-fn list_fields(value: &Value, path: &str, indent: usize, sign: &str, hidden: &dyn Fn(&str) -> bool, out: &mut String) {
+fn list_fields(value: &Value, indent: usize, sign: &str, out: &mut String) {
     let Some(map) = value.as_object() else { return };
-    let shown: Vec<_> = map.iter().filter(|(_, value)| !is_empty(value)).collect();
-    let width = shown.iter().filter(|(_, value)| !breaks(value)).map(|(name, _)| name.len()).max().unwrap_or(0);
+    let breaks = |name: &str, value: &Value| breaks(value, LINE.saturating_sub(indent + name.len()));
+    let flat = map.iter().filter(|(name, value)| !breaks(name, value));
+    let width = flat.map(|(name, _)| name.len()).max().unwrap_or(0);
     let pad = " ".repeat(indent);
-    for (name, value) in shown {
-        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        if hidden(&path) {
-            out.push_str(&format!("{pad}{sign} {name:width$} = {MASK}\n"));
-        } else if breaks(value) {
+    for (name, value) in map {
+        if breaks(name, value) {
             out.push_str(&format!("{pad}{sign} {name}:\n"));
-            broken(value, &path, indent + 4, sign, hidden, out);
+            broken(value, indent + 4, sign, out);
         } else {
             out.push_str(&format!("{pad}{sign} {name:width$} = {}\n", short(value)));
         }
     }
 }
 
-fn broken(value: &Value, path: &str, indent: usize, sign: &str, hidden: &dyn Fn(&str) -> bool, out: &mut String) {
+fn broken(value: &Value, indent: usize, sign: &str, out: &mut String) {
     let pad = " ".repeat(indent);
     match value {
-        Value::Object(_) => list_fields(value, path, indent, sign, hidden, out),
+        Value::Object(_) => list_fields(value, indent, sign, out),
         Value::Array(items) => {
             for item in items {
-                out.push_str(&format!("{pad}{sign} - {}\n", short(item)));
+                if breaks(item, LINE.saturating_sub(indent)) {
+                    out.push_str(&format!("{pad}{sign} -\n"));
+                    broken(item, indent + 4, sign, out);
+                } else {
+                    out.push_str(&format!("{pad}{sign} - {}\n", short(item)));
+                }
             }
         }
         Value::String(text) => safe(text).lines().for_each(|line| out.push_str(&format!("{pad}{sign} | {line}\n"))),
         other => out.push_str(&format!("{pad}{sign} {other}\n")),
+    }
+}
+
+/// Leaves out what is empty.
+fn pruned(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .filter(|(_, value)| !is_empty(value))
+            .map(|(name, value)| (name.clone(), pruned(value)))
+            .collect(),
+        Value::Array(items) => items.iter().map(pruned).collect(),
+        other => other.clone(),
     }
 }
 
@@ -63,10 +96,19 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-fn breaks(value: &Value) -> bool {
+fn breaks(value: &Value, room: usize) -> bool {
     match value {
         Value::String(text) => text.trim_end().contains('\n'),
-        Value::Object(_) | Value::Array(_) => short(value).chars().count() > LINE,
+        Value::Object(_) | Value::Array(_) => has_lines(value) || short(value).chars().count() > room,
+        _ => false,
+    }
+}
+
+fn has_lines(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.trim_end().contains('\n'),
+        Value::Object(map) => map.values().any(has_lines),
+        Value::Array(items) => items.iter().any(has_lines),
         _ => false,
     }
 }
@@ -90,6 +132,7 @@ pub fn short(value: &Value) -> String {
 fn shown_text(text: &str) -> String {
     match unknowns(text) {
         Some(names) => format!("(known after apply: {names})"),
+        None if text == MASK => text.to_owned(),
         None => format!("{:?}", safe(text)),
     }
 }
@@ -109,7 +152,7 @@ fn unknowns(text: &str) -> Option<String> {
 
 /// Shows one difference: on a line, or line by line for texts and documents.
 #[must_use]
-pub fn change(change: &Change, indent: usize, paint: Paint) -> String {
+pub fn change(change: &Change, facts: &Fields, indent: usize, paint: Paint) -> String {
     let pad = " ".repeat(indent);
     let forces = if change.forces_replacement { paint.red(" # forces replacement") } else { String::new() };
     let sign = match (&change.before, &change.after) {
@@ -118,23 +161,37 @@ pub fn change(change: &Change, indent: usize, paint: Paint) -> String {
         _ => paint.yellow("~"),
     };
     let path = if change.path.is_empty() { "(all)" } else { &change.path };
-    if change.sensitive {
-        return format!("{pad}{sign} {path}: {MASK} -> {MASK}{forces}\n");
-    }
-    match (long(&change.before), long(&change.after)) {
-        (Some(before), Some(after)) if !is_unknown(&change.after) => {
-            format!("{pad}{sign} {path}:{forces}\n{}", text_diff(&before, &after, indent + 4, paint))
-        }
-        _ => format!("{pad}{sign} {path}: {} -> {}{forces}\n", short(&change.before), short(&change.after)),
+    let side = |value: &Value| if change.sensitive { MASK.into() } else { masked(facts, &change.path, value) };
+    let (before, after) = (side(&change.before), side(&change.after));
+    let flat = format!("{} -> {}", short(&before), short(&after));
+    let room = LINE.saturating_sub(indent + path.len());
+    if before == after {
+        format!("{pad}{sign} {path}: {MASK} -> {MASK}{forces}\n")
+    } else if flat.chars().count() <= room && !has_lines(&before) && !has_lines(&after) {
+        format!("{pad}{sign} {path}: {flat}{forces}\n")
+    } else {
+        format!("{pad}{sign} {path}:{forces}\n{}", text_diff(&long(&before), &long(&after), indent + 4, paint))
     }
 }
 
-/// Returns the text to compare line by line, when either side is worth it.
-fn long(value: &Value) -> Option<String> {
+/// Returns a value as the lines to compare.
+fn long(value: &Value) -> String {
     match value {
-        Value::String(text) if text.contains('\n') => Some(safe(text)),
-        Value::Object(_) | Value::Array(_) if breaks(value) => Some(format!("{value:#}")),
-        _ => None,
+        Value::Null => String::new(),
+        Value::String(text) => {
+            unknowns(text).map_or_else(|| safe(text), |names| format!("(known after apply: {names})"))
+        }
+        other => format!("{:#}", told(other)),
+    }
+}
+
+/// Puts the sources of what is unknown in its place.
+fn told(value: &Value) -> Value {
+    match value {
+        Value::String(text) if unknowns(text).is_some() => shown_text(text).into(),
+        Value::Array(items) => items.iter().map(told).collect(),
+        Value::Object(map) => map.iter().map(|(name, value)| (name.clone(), told(value))).collect(),
+        other => other.clone(),
     }
 }
 
@@ -166,6 +223,7 @@ mod tests {
     fn changed(before: Value, after: Value) -> String {
         change(
             &Change { path: "p".into(), before, after, forces_replacement: false, sensitive: false },
+            &Fields::default(),
             0,
             Paint::default(),
         )
@@ -189,8 +247,9 @@ mod tests {
 
     #[test]
     fn new_fields_align_and_hide_what_is_empty() {
+        let facts = Fields::of_schema(&json!({"properties": {"key": {"x-sensitive": true}}}));
         let value = json!({"name": "x", "shard_count": 1, "none": null, "text": "a\nb\n", "key": "k"});
-        insta::assert_snapshot!(fields(&value, 2, "+", &|path| path == "key"), @r#"
+        insta::assert_snapshot!(fields(&masked(&facts, "", &value), 2, "+"), @r#"
           + name        = "x"
           + shard_count = 1
           + text:
@@ -198,5 +257,41 @@ mod tests {
               + | b
           + key         = (sensitive)
         "#);
+    }
+
+    #[test]
+    fn long_lists_of_objects_break() {
+        let column =
+            |name: &str| json!({"name": name, "sql_type": "VARCHAR(16)", "mapping": format!("$.{name}"), "x": null});
+        let columns: Vec<_> = ["cost", "gate", "origin"].into_iter().map(column).collect();
+        let value = json!({"inputs": [{"name_prefix": "SOURCE", "input_schema": {"record_columns": columns}}], "n": 1});
+        insta::assert_snapshot!(fields(&value, 2, "+"), @r#"
+          + inputs:
+              + -
+                  + name_prefix = "SOURCE"
+                  + input_schema:
+                      + record_columns:
+                          + - {name: "cost", sql_type: "VARCHAR(16)", mapping: "$.cost"}
+                          + - {name: "gate", sql_type: "VARCHAR(16)", mapping: "$.gate"}
+                          + - {name: "origin", sql_type: "VARCHAR(16)", mapping: "$.origin"}
+          + n = 1
+        "#);
+    }
+
+    #[test]
+    fn secrets_below_a_change_are_masked() {
+        let facts = Fields::of_schema(&json!({"properties": {"env": {"additionalProperties": {"x-sensitive": true}}}}));
+        let change = |before: Value, after: Value| {
+            let item = Change { path: "env".into(), before, after, forces_replacement: false, sensitive: false };
+            super::change(&item, &facts, 0, Paint::default())
+        };
+        assert_eq!(change(Value::Null, json!({"A": "hunter2"})), "+ env: (unset) -> {A: (sensitive)}\n");
+        assert_eq!(change(json!({"A": "x"}), json!({"A": "y"})), "~ env: (sensitive) -> (sensitive)\n");
+    }
+
+    #[test]
+    fn long_sides_stand_below_each_other() {
+        let (before, after) = ("b".repeat(80), "a".repeat(80));
+        assert_eq!(changed(json!(before), json!(after)), format!("~ p:\n    - {before}\n    + {after}\n"));
     }
 }

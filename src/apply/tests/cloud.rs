@@ -1,0 +1,358 @@
+//! A cloud in memory with scripted faults, and kinds that live in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use crate::aws::{Cx, marks};
+use crate::diff::{Change, Fields};
+use crate::kind::{
+    AnyKind, Class, Fault as SpecFault, Files, Found, Grant, Key, KindError, Naming, Outputs, Owned, Place, Result,
+    Tagging, Tags,
+};
+
+/// What happens to a call instead of, or besides, what was asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Fault {
+    /// Nothing is done.
+    Fail,
+    /// It is done, but the answer gets lost.
+    LoseAnswer,
+    /// The step panics.
+    Panic,
+    /// It takes this long.
+    Delay(Duration),
+    /// Only the output that nobody predicted is left out of the answer.
+    Forget,
+    /// The ARN is another than predicted.
+    Surprise,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Object {
+    pub(super) name: String,
+    pub(super) spec: Value,
+    pub(super) tags: Tags,
+    pub(super) serial: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    /// Objects by type and identifier.
+    pub(super) objects: BTreeMap<(&'static str, String), Object>,
+    /// Faults by verb and logical id; each is used once.
+    pub(super) faults: BTreeMap<(&'static str, String), Fault>,
+    /// Writing calls in the order of their ends: verb and logical id.
+    pub(super) log: Vec<(&'static str, String)>,
+    /// Refuse to delete what another object refers to.
+    pub(super) strict: bool,
+    /// Most calls at once.
+    pub(super) peak: usize,
+    running: usize,
+    serial: u64,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Cloud(Arc<Mutex<Contents>>);
+
+impl Cloud {
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Contents) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn fault(&self, verb: &'static str, id: &str, fault: Fault) {
+        self.with(|contents| contents.faults.insert((verb, id.to_owned()), fault));
+    }
+
+    pub(super) fn log(&self) -> Vec<(&'static str, String)> {
+        self.with(|contents| std::mem::take(&mut contents.log))
+    }
+
+    pub(super) fn kinds(&self) -> Vec<&'static dyn AnyKind> {
+        let kind = |type_name, rank, naming| {
+            let kind: &'static dyn AnyKind = Box::leak(Box::new(Fake { cloud: self.clone(), type_name, rank, naming }));
+            kind
+        };
+        let named = Naming::Name { pattern: ".*" };
+        vec![kind("base", 80, named), kind("thing", 50, named), kind("part", 20, Naming::Assigned)]
+    }
+
+    /// Starts a writing call: counts it and plays its fault.
+    async fn enter(&self, verb: &'static str, id: &str) -> Result<Option<Fault>> {
+        let fault = self.with(|contents| {
+            contents.running += 1;
+            contents.peak = contents.peak.max(contents.running);
+            contents.faults.remove(&(verb, id.to_owned()))
+        });
+        let guard = Leave(self.clone());
+        tokio::time::sleep(Duration::from_millis(if let Some(Fault::Delay(_)) = fault { 0 } else { 1 })).await;
+        if let Some(Fault::Delay(time)) = fault {
+            tokio::time::sleep(time).await;
+        }
+        drop(guard);
+        match fault {
+            Some(Fault::Fail) => Err(KindError::new(Class::Denied, format!("{verb} {id} was told to fail"))),
+            Some(Fault::Panic) => panic!("{verb} {id} was told to panic"),
+            other => Ok(other),
+        }
+    }
+
+    fn leave(&self, verb: &'static str, id: &str, fault: Option<&Fault>) -> Result<()> {
+        self.with(|contents| contents.log.push((verb, id.to_owned())));
+        match fault {
+            Some(Fault::LoseAnswer) => Err(KindError::new(Class::Unreachable, "the answer was lost")),
+            _ => Ok(()),
+        }
+    }
+}
+
+struct Leave(Cloud);
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.0.with(|contents| contents.running -= 1);
+    }
+}
+
+struct Fake {
+    cloud: Cloud,
+    type_name: &'static str,
+    rank: u8,
+    naming: Naming,
+}
+
+static FIELDS: LazyLock<Fields> = LazyLock::new(|| Fields::of_schema(&schema()));
+
+fn schema() -> Value {
+    let text = |marks: Value| {
+        let mut schema = json!({"type": "string"});
+        schema.as_object_mut().unwrap().extend(marks.as_object().unwrap().clone());
+        schema
+    };
+    json!({"type": "object", "additionalProperties": false, "properties": {
+        "value": text(json!({})),
+        "fixed": text(json!({"x-immutable": true})),
+        "secret": text(json!({"x-sensitive": true})),
+        "refs": {"type": "array", "items": {"type": "string"}},
+        "pin": text(json!({"x-immutable": true})),
+        "nested": {"type": "object", "additionalProperties": text(json!({"x-sensitive": true}))},
+    }})
+}
+
+impl Fake {
+    fn arn(&self, name: &str) -> String {
+        format!("arn:{}:{name}", self.type_name)
+    }
+
+    fn outputs(&self, object: &Object) -> Outputs {
+        let outputs = json!({"arn": self.arn(&object.name), "id": format!("{}-{}", self.type_name, object.serial)});
+        outputs.as_object().unwrap().clone()
+    }
+
+    fn is_named(&self) -> bool {
+        self.naming != Naming::Assigned
+    }
+
+    fn at(&self, cx: &Cx) -> (&'static str, String) {
+        (self.type_name, cx.key.handle().to_owned())
+    }
+
+    /// Refuses references that do not lead to an object.
+    fn check_references(&self, contents: &Contents, spec: &Value) -> Result<()> {
+        let known: BTreeSet<String> = contents
+            .objects
+            .iter()
+            .flat_map(|((kind, _), object)| {
+                [format!("arn:{kind}:{}", object.name), format!("{kind}-{}", object.serial)]
+            })
+            .collect();
+        let texts = spec["refs"].as_array().into_iter().flatten().chain([&spec["pin"]]);
+        match texts.filter_map(Value::as_str).find(|text| !text.is_empty() && !known.contains(*text)) {
+            Some(text) => Err(KindError::invalid(format!("there is no {text}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl AnyKind for Fake {
+    fn type_name(&self) -> &'static str {
+        self.type_name
+    }
+
+    fn title(&self) -> &'static str {
+        self.type_name
+    }
+
+    fn delete_rank(&self) -> u8 {
+        self.rank
+    }
+
+    fn naming(&self) -> Naming {
+        self.naming
+    }
+
+    fn tagging(&self) -> Tagging {
+        Tagging::Full
+    }
+
+    fn tag_index(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn grants(&self) -> &'static [Grant] {
+        &[]
+    }
+
+    fn spec_schema(&self) -> &'static Value {
+        static SCHEMA: std::sync::LazyLock<Value> = std::sync::LazyLock::new(|| schema());
+        &SCHEMA
+    }
+
+    fn output_schema(&self) -> &'static Value {
+        static SCHEMA: std::sync::LazyLock<Value> = std::sync::LazyLock::new(
+            || json!({"type": "object", "properties": {"arn": {"type": "string"}, "id": {"type": "string"}}}),
+        );
+        &SCHEMA
+    }
+
+    fn fields(&self) -> &'static Fields {
+        &FIELDS
+    }
+
+    fn normal(&self, spec: &Value) -> std::result::Result<Value, SpecFault> {
+        let mut normal = json!({"value": "", "fixed": "", "secret": "", "refs": [], "pin": "", "nested": {}});
+        let map = normal.as_object_mut().unwrap();
+        map.extend(spec.as_object().cloned().unwrap_or_default());
+        Ok(normal)
+    }
+
+    fn prepare(&self, spec: &Value, _: &Files) -> std::result::Result<Value, Vec<SpecFault>> {
+        Ok(spec.clone())
+    }
+
+    fn predict(&self, _: &Place, key: &Key, _: &Value) -> Outputs {
+        if !self.is_named() {
+            return Outputs::new();
+        }
+        json!({"arn": self.arn(&key.name)}).as_object().unwrap().clone()
+    }
+
+    fn replaces(&self, _: &Value, _: &Value) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn collides(&self, _: &Value, _: &Value) -> bool {
+        self.is_named()
+    }
+
+    fn renews(&self, _: &[Change]) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn physical_of_arn(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    async fn observe(&self, cx: &Cx, _: Option<&Value>) -> Result<Option<Found>> {
+        if !self.is_named() && cx.key.physical.is_none() {
+            return Ok(None);
+        }
+        let at = self.at(cx);
+        Ok(self.cloud.with(|contents| {
+            let object = contents.objects.get(&at)?;
+            Some(Found {
+                physical: at.1.clone(),
+                spec: object.spec.clone(),
+                outputs: self.outputs(object),
+                tags: object.tags.clone(),
+                status: Some("ACTIVE".to_owned()),
+            })
+        }))
+    }
+
+    async fn create(&self, cx: &Cx, want: &Value, tags: &Tags) -> Result<(String, Outputs)> {
+        assert_eq!(cx.key.physical, None, "what is made has no identifier yet");
+        let fault = self.cloud.enter("create", &cx.key.id).await?;
+        let (physical, mut outputs) = self.cloud.with(|contents| {
+            self.check_references(contents, want)?;
+            contents.serial += 1;
+            let serial = contents.serial;
+            let physical = if self.is_named() { cx.key.name.clone() } else { format!("{}-{serial}", self.type_name) };
+            let at = (self.type_name, physical.clone());
+            if let Some(present) = contents.objects.get(&at) {
+                let error = KindError::new(Class::Exists, format!("{physical} exists"));
+                marks::settle(&present.tags, tags, error)?;
+                return Ok((physical, self.outputs(present)));
+            }
+            let object = Object { name: cx.key.name.clone(), spec: want.clone(), tags: tags.clone(), serial };
+            let outputs = self.outputs(&object);
+            contents.objects.insert(at, object);
+            Ok::<_, KindError>((physical, outputs))
+        })?;
+        self.cloud.leave("create", &cx.key.id, fault.as_ref())?;
+        match fault {
+            Some(Fault::Forget) => drop(outputs.shift_remove("id")),
+            Some(Fault::Surprise) => drop(outputs.insert("arn".to_owned(), "arn:another".into())),
+            _ => {}
+        }
+        Ok((physical, outputs))
+    }
+
+    async fn update(&self, cx: &Cx, want: &Value, found: &Value, changes: &[Change]) -> Result<()> {
+        let fault = self.cloud.enter("update", &cx.key.id).await?;
+        let at = self.at(cx);
+        assert!(!changes.is_empty() && want != found, "an update has changes");
+        assert!(changes.iter().all(|change| !change.forces_replacement), "{changes:?}");
+        self.cloud.with(|contents| {
+            self.check_references(contents, want)?;
+            let object = contents.objects.get_mut(&at).ok_or_else(|| KindError::not_found("gone"))?;
+            object.spec = want.clone();
+            Ok::<_, KindError>(())
+        })?;
+        self.cloud.leave("update", &cx.key.id, fault.as_ref())
+    }
+
+    async fn delete(&self, cx: &Cx) -> Result<()> {
+        let fault = self.cloud.enter("delete", &cx.key.id).await?;
+        let at = self.at(cx);
+        self.cloud.with(|contents| {
+            let Some(object) = contents.objects.get(&at) else { return Ok(()) };
+            let id = format!("{}-{}", self.type_name, object.serial);
+            let user =
+                contents.objects.iter().find(|(_, other)| other.spec["refs"].as_array().unwrap().contains(&json!(id)));
+            if let Some(((_, user), _)) = user.filter(|_| contents.strict) {
+                return Err(KindError::new(Class::Busy, format!("{} is used by {user}", at.1)));
+            }
+            contents.objects.remove(&at);
+            Ok(())
+        })?;
+        self.cloud.leave("delete", &cx.key.id, fault.as_ref())
+    }
+
+    async fn retag(&self, cx: &Cx, set: &Tags, remove: &[String]) -> Result<()> {
+        let fault = self.cloud.enter("retag", &cx.key.id).await?;
+        let at = self.at(cx);
+        self.cloud.with(|contents| {
+            let object = contents.objects.get_mut(&at).ok_or_else(|| KindError::not_found("gone"))?;
+            object.tags.extend(set.clone());
+            object.tags.retain(|key, _| !remove.contains(key));
+            Ok::<_, KindError>(())
+        })?;
+        self.cloud.leave("retag", &cx.key.id, fault.as_ref())
+    }
+
+    async fn owned(&self, cx: &Cx) -> Result<Vec<Owned>> {
+        let owned = |contents: &mut Contents| {
+            let ours = contents.objects.iter().filter(|((kind, _), object)| {
+                *kind == self.type_name && marks::stack_of(&object.tags) == Some(&cx.key.stack)
+            });
+            ours.map(|((_, physical), object)| Owned { physical: physical.clone(), tags: object.tags.clone() })
+                .collect()
+        };
+        Ok(self.cloud.with(owned))
+    }
+}

@@ -1,0 +1,8 @@
+//! The whole engine, from a stack file to what is there, on a cloud in memory.
+
+mod bench;
+mod cloud;
+mod faults;
+mod order;
+mod ownership;
+mod random;
