@@ -110,3 +110,8 @@ fn ssm_parameter() {
 fn ec2_security_group() {
     round_trip("ec2_security_group");
 }
+
+#[test]
+fn ec2_instance() {
+    round_trip("ec2_instance");
+}

@@ -23,6 +23,8 @@ pub(super) struct Plan {
     /// Id and name of each group.
     pub(super) groups: Vec<(String, String)>,
     pub(super) public_address: bool,
+    /// The private address that was asked for.
+    pub(super) address: Option<String>,
     pub(super) user_data: Option<String>,
     pub(super) profile: Option<Value>,
     pub(super) spot: Option<Spot>,
@@ -53,8 +55,10 @@ pub(super) fn check(tx: &Tx<'_>, call: &Call, params: &Params) -> Result<Plan, F
     let subnet = interface.get("SubnetId").or_else(|| params.get("SubnetId"));
     let subnet = network::pick_subnet(tx, subnet, params.get("Placement.AvailabilityZone"))?;
     check_choices(params)?;
+    let address = interface.get("PrivateIpAddress").or_else(|| params.get("PrivateIpAddress"));
     Ok(Plan {
         count,
+        address: address.map(|address| network::free_address(tx, &subnet, address)).transpose()?,
         groups: groups(tx, call, params, &interface)?,
         public_address: interface.get("AssociatePublicIpAddress").is_none_or(|text| text == "true"),
         user_data: user_data(params.get("UserData"))?,
