@@ -139,24 +139,31 @@ async fn look(
     outputs: &BTreeMap<String, Outputs>,
 ) -> (String, Result<Option<Found>, KindError>) {
     let want = wanted(stack, &aws.place, resource, outputs);
-    let known = (!is_unknown(&want)).then_some(&want);
-    let mut tries = Vec::new();
-    if needs_want(resource) {
-        let swept = preferred(candidates(resource, swept), &want, resource, &stack.secrets);
-        tries.extend(swept.into_iter().map(Some));
+    (resource.id.clone(), find(aws, stack, resource, swept, &want).await)
+}
+
+async fn find(
+    aws: &Arc<Aws>,
+    stack: &Stack,
+    resource: &Resource,
+    swept: &[(&'static dyn AnyKind, Owned)],
+    want: &Value,
+) -> Result<Option<Found>, KindError> {
+    let known = (!is_unknown(want)).then_some(want);
+    let observe = async |physical: Option<String>| {
+        let key = Key { physical, ..stack.key(resource) };
+        resource.kind.observe(&Cx::new(aws.clone(), key), known).await
+    };
+    if !needs_want(resource) {
+        return observe(None).await;
     }
-    if known.is_some() || !needs_want(resource) {
-        tries.push(None);
-    }
-    // The tagging API goes on to list what is gone, such as terminated instances (facts/aws.md 17.1).
-    for physical in tries {
-        let cx = Cx::new(aws.clone(), Key { physical, ..stack.key(resource) });
-        match resource.kind.observe(&cx, known).await {
-            Ok(None) => {}
-            answer => return (resource.id.clone(), answer),
+    // The tagging API lists what was deleted, too, for a while: the first one that is there counts.
+    for physical in ranked(&candidates(resource, swept), want, resource, &stack.secrets) {
+        if let Some(found) = observe(Some(physical)).await? {
+            return Ok(Some(found));
         }
     }
-    (resource.id.clone(), Ok(None))
+    if known.is_none() { Ok(None) } else { observe(None).await }
 }
 
 fn candidates<'a>(resource: &Resource, swept: &'a [(&'static dyn AnyKind, Owned)]) -> Vec<&'a Owned> {
@@ -166,11 +173,12 @@ fn candidates<'a>(resource: &Resource, swept: &'a [(&'static dyn AnyKind, Owned)
     swept.iter().filter(|(kind, owned)| same(*kind, owned)).map(|(_, owned)| owned).collect()
 }
 
-/// Puts objects with the same marks, as an interrupted replacement leaves them, in order: those of today's spec first.
-fn preferred(mut candidates: Vec<&Owned>, want: &Value, resource: &Resource, secrets: &[String]) -> Vec<String> {
+/// Orders objects with the same marks, as an interrupted replacement leaves them: the one of today's spec comes first.
+fn ranked(candidates: &[&Owned], want: &Value, resource: &Resource, secrets: &[String]) -> Vec<String> {
     let hash = marks::spec_hash(resource.kind.fields(), secrets, want);
-    candidates.sort_by_key(|owned| owned.tags.get(marks::SPEC) != Some(&hash));
-    candidates.into_iter().map(|owned| owned.physical.clone()).collect()
+    let (current, others): (Vec<&Owned>, Vec<&Owned>) =
+        candidates.iter().partition(|owned| owned.tags.get(marks::SPEC) == Some(&hash));
+    current.into_iter().chain(others).map(|owned| owned.physical.clone()).collect()
 }
 
 /// Lists what carries the stack's marks: by the tagging API where it can be relied on, else kind by kind.
