@@ -123,7 +123,9 @@ impl Account {
         let groups = self.call(self.aws.logs().describe_log_groups().send()).log_groups.unwrap_or_default();
         let parameters = self.call(self.aws.ssm().describe_parameters().send()).parameters.unwrap_or_default();
         let mut all: Vec<String> = groups.into_iter().filter_map(|group| group.arn).collect();
-        all.extend(parameters.into_iter().filter_map(|parameter| parameter.name));
+        // moto lists AWS's own parameters once one of them was read.
+        let is_own = |name: &String| !name.starts_with("/aws/");
+        all.extend(parameters.into_iter().filter_map(|parameter| parameter.name).filter(is_own));
         all
     }
 

@@ -73,10 +73,8 @@ pub(super) fn launch(tx: &mut Tx<'_>, call: &Call, params: &Params, plan: &Plan)
         let mut row = instance_row(call, params, plan, index);
         row.tags = tag::specified(params, "instance", &TAGGED)?;
         row.hide("reservation", reservation.as_str());
-        let address = plan
-            .address
-            .clone()
-            .unwrap_or_else(|| network::address_in(&plan.subnet, host_number(row.text("instanceId"))));
+        let free = || network::address_in(&plan.subnet, host_number(row.text("instanceId")));
+        let address = plan.address.clone().unwrap_or_else(free);
         row.set("privateIpAddress", address.as_str());
         row.set("privateDnsName", format!("ip-{}.ec2.internal", address.replace('.', "-")));
         let devices = volume::attach_all(tx, call, params, plan, row.text("instanceId"))?;

@@ -8,7 +8,7 @@ use super::super::store::Table;
 use super::super::{Call, Fault, Params, Tx, iam};
 use super::catalog::{self, Type};
 use super::image::{self, Image};
-use super::{Row, fault, group, invalid, key, missing, network};
+use super::{INSTANCES, Row, fault, group, invalid, key, missing, network, rows};
 
 const PROFILES: Table = Table::global("iam.profile");
 const LARGEST_USER_DATA: usize = 16_384;
@@ -20,6 +20,8 @@ pub(super) struct Plan {
     pub(super) image: Image,
     pub(super) kind: &'static Type,
     pub(super) subnet: Row,
+    /// Private address that the launch asks for.
+    pub(super) address: Option<String>,
     /// Id and name of each group.
     pub(super) groups: Vec<(String, String)>,
     pub(super) public_address: bool,
@@ -54,11 +56,12 @@ pub(super) fn check(tx: &Tx<'_>, call: &Call, params: &Params) -> Result<Plan, F
     let interface = params.list("NetworkInterface").into_iter().next().unwrap_or_default();
     let subnet = interface.get("SubnetId").or_else(|| params.get("SubnetId"));
     let subnet = network::pick_subnet(tx, subnet, params.get("Placement.AvailabilityZone"))?;
-    check_choices(params)?;
     let address = interface.get("PrivateIpAddress").or_else(|| params.get("PrivateIpAddress"));
+    check_address(tx, &subnet, address, count)?;
+    check_choices(params)?;
     Ok(Plan {
         count,
-        address: address.map(|address| network::free_address(tx, &subnet, address)).transpose()?,
+        address: address.map(str::to_owned),
         groups: groups(tx, call, params, &interface)?,
         public_address: interface.get("AssociatePublicIpAddress").is_none_or(|text| text == "true"),
         user_data: user_data(params.get("UserData"))?,
@@ -68,6 +71,25 @@ pub(super) fn check(tx: &Tx<'_>, call: &Call, params: &Params) -> Result<Plan, F
         kind,
         subnet,
     })
+}
+
+/// An address of the user's choice lies in the subnet, is nobody else's, and is for one instance.
+fn check_address(tx: &Tx<'_>, subnet: &Row, address: Option<&str>, count: u32) -> Result<(), Fault> {
+    let Some(address) = address else { return Ok(()) };
+    if count > 1 {
+        return Err(fault(
+            "InvalidParameterCombination",
+            "Specifying private IP address is only allowed for a single instance.",
+        ));
+    }
+    if !network::contains(subnet, address) {
+        return Err(invalid(format!("Address {address} does not fall within the subnet's address range")));
+    }
+    let holds = |row: &Row| row.secret("goal") != "terminated" && row.text("privateIpAddress") == address;
+    if rows(tx, INSTANCES)?.iter().any(holds) {
+        return Err(fault("InvalidIPAddress.InUse", format!("Address {address} is in use.")));
+    }
+    Ok(())
 }
 
 /// Finds an instance type, or faults as EC2 does.

@@ -2,6 +2,8 @@
 //!
 //! Ids are derived from account and region, so that they are the same whenever the network is first looked at.
 
+use std::net::Ipv4Addr;
+
 use serde_json::{Value, json};
 
 use super::super::{Call, Fault, Outcome, Tx, Xml};
@@ -322,4 +324,14 @@ fn third_octet(subnet: &Row) -> u64 {
 /// Returns an address inside a subnet that follows from a number.
 pub(super) fn address_in(subnet: &Row, number: u64) -> String {
     format!("172.31.{}.{}", third_octet(subnet) + (number / 250) % 16, 4 + number % 250)
+}
+
+/// Tells whether an address can be an instance's in a subnet: inside, and none of the five that AWS keeps.
+pub(super) fn contains(subnet: &Row, address: &str) -> bool {
+    let cidr = subnet.view.get("cidrBlock").and_then(Value::as_str).unwrap_or(CIDR);
+    let Some((network, length)) = cidr.split_once('/') else { return false };
+    let number = |text: &str| text.parse::<Ipv4Addr>().ok().map(u32::from);
+    let (Some(network), Some(address)) = (number(network), number(address)) else { return false };
+    let size = 1_u32 << length.parse::<u32>().map_or(0, |length| 32_u32.saturating_sub(length).min(31));
+    address.checked_sub(network).is_some_and(|host| host > 3 && host < size - 1)
 }
