@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::{Call, Fault, Outcome, Tx, Xml};
 use super::query::{Listing, describe};
-use super::{INTERFACES, Row, SUBNETS, VPCS, answer, fault, fixed_id, group, invalid, members, required, rows};
+use super::{Row, SUBNETS, VPCS, answer, fixed_id, group, invalid, members, required, rows};
 
 const LETTERS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 const CIDR: &str = "172.31.0.0/16";
@@ -298,22 +298,6 @@ pub(super) fn pick_subnet(tx: &Tx<'_>, id: Option<&str>, zone: Option<&str>) -> 
         return Err(invalid("The availability zone does not match that of the subnet"));
     }
     Ok(found)
-}
-
-/// Returns the address that a launch asks for, which must be one of the subnet's and nobody's.
-pub(super) fn free_address(tx: &Tx<'_>, subnet: &Row, address: &str) -> Result<String, Fault> {
-    let parts: Vec<u64> = address.split('.').filter_map(|part| part.parse().ok()).collect();
-    let first = third_octet(subnet);
-    let inside = matches!(parts[..], [172, 31, third, last] if third >= first && third < first + 16 && last < 256);
-    if !inside {
-        let text = format!("Address {address} does not fall within the subnet's address range");
-        return Err(fault("InvalidParameterValue", text));
-    }
-    let taken = rows(tx, INTERFACES)?.iter().any(|interface| interface.text("privateIpAddress") == address);
-    if taken {
-        return Err(fault("InvalidIPAddress.InUse", format!("Address {address} is in use.")));
-    }
-    Ok(address.to_owned())
 }
 
 fn third_octet(subnet: &Row) -> u64 {
