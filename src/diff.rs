@@ -131,6 +131,32 @@ pub fn diff(fields: &Fields, ignore: &[String], want: &Value, found: &Value) -> 
     walk.changes
 }
 
+/// Returns what is wanted, with what was found at the paths that are to be ignored.
+#[must_use]
+pub fn with_ignored(ignore: &[String], want: &Value, found: &Value) -> Value {
+    keep(ignore, "", want, found)
+}
+
+fn keep(ignore: &[String], path: &str, want: &Value, found: &Value) -> Value {
+    if ignore.iter().any(|pattern| path_matches(pattern, path)) {
+        return found.clone();
+    }
+    match (want, found) {
+        (Value::Object(want), Value::Object(found)) => {
+            let names: BTreeSet<&String> = want.keys().chain(found.keys()).collect();
+            let side = |side: &Map<String, Value>, name: &String| side.get(name).cloned().unwrap_or(Value::Null);
+            let kept = |name: &String| keep(ignore, &join(path, name), &side(want, name), &side(found, name));
+            let kept = names.into_iter().map(|name| (name.clone(), kept(name)));
+            kept.filter(|(name, value)| want.contains_key(name) || !value.is_null()).collect()
+        }
+        (Value::Array(want), Value::Array(found)) if want.len() == found.len() => {
+            let pairs = want.iter().zip(found).enumerate();
+            pairs.map(|(index, (want, found))| keep(ignore, &join(path, &index.to_string()), want, found)).collect()
+        }
+        _ => want.clone(),
+    }
+}
+
 /// Tells whether a value holds something that is known only after apply.
 #[must_use]
 pub fn is_unknown(value: &Value) -> bool {
@@ -228,6 +254,15 @@ mod tests {
         let changes = diff(&fields(), &["env.A".into()], &want, &found);
         assert_eq!(changes.iter().map(|change| change.path.as_str()).collect::<Vec<_>>(), ["env.B"]);
         assert!(changes[0].sensitive);
+    }
+
+    #[test]
+    fn what_is_ignored_stays_as_it_was_found() {
+        let want = json!({"a": 1, "env": {"X": "1", "Y": "1", "N": "1"}});
+        let found = json!({"a": 2, "env": {"X": "2", "Y": "2", "Z": "2"}});
+        let kept = with_ignored(&["env.X".into(), "env.Z".into(), "env.N".into()], &want, &found);
+        assert_eq!(strip(&kept), json!({"a": 1, "env": {"X": "2", "Y": "1", "Z": "2"}}));
+        assert_eq!(with_ignored(&[], &want, &found), want);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use petgraph::Direction;
-use petgraph::algo::{tarjan_scc, toposort};
+use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::{Dfs, GraphBase, IntoNeighbors, Reversed, Visitable};
 
@@ -53,7 +53,7 @@ impl Graph {
                 dag.update_edge(*source, nodes[id], ());
             }
         }
-        let order = toposort(&dag, None).map_err(|_| circle(&dag))?;
+        let order = stable_order(&dag).ok_or_else(|| circle(&dag))?;
         let order = order.into_iter().map(|node| dag[node].clone()).collect();
         Ok(Self { dag, nodes, order })
     }
@@ -112,6 +112,24 @@ impl Graph {
     }
 }
 
+/// Puts each node after what it needs, and otherwise leaves the order as it was; nothing when there is a circle.
+fn stable_order(dag: &DiGraph<String, ()>) -> Option<Vec<NodeIndex>> {
+    let mut open: Vec<usize> =
+        dag.node_indices().map(|node| dag.neighbors_directed(node, Direction::Incoming).count()).collect();
+    let mut ready: BTreeSet<NodeIndex> = dag.node_indices().filter(|node| open[node.index()] == 0).collect();
+    let mut order = Vec::with_capacity(open.len());
+    while let Some(node) = ready.pop_first() {
+        order.push(node);
+        for next in dag.neighbors(node) {
+            open[next.index()] -= 1;
+            if open[next.index()] == 0 {
+                ready.insert(next);
+            }
+        }
+    }
+    (order.len() == open.len()).then_some(order)
+}
+
 /// Finds a shortest-looking circle: one component of the graph, walked until it meets itself.
 fn circle(dag: &DiGraph<String, ()>) -> Cycle {
     let parts = tarjan_scc(dag);
@@ -146,6 +164,12 @@ mod tests {
         let Err(Cycle(path)) = graph(&[("a", &["b"]), ("b", &["c"]), ("c", &["a"]), ("d", &["a"])]) else { panic!() };
         assert_eq!(path.len(), 4);
         assert_eq!(path.first(), path.last());
+    }
+
+    #[test]
+    fn the_order_is_that_of_the_file_where_needs_allow() {
+        let graph = graph(&[("c", &[]), ("b", &["d"]), ("a", &[]), ("d", &[])]).unwrap();
+        assert_eq!(graph.order(), ["c", "a", "d", "b"]);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Tests of the program from outside.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod cli;
+mod imports;
 mod lifecycle;
 mod moto;
 mod python;

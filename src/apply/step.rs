@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::apply::jobs::Verb;
 use crate::aws::{Aws, Cx, Notes, marks};
-use crate::diff::{Change, diff, is_unknown, path_matches};
+use crate::diff::{Change, diff, is_unknown, path_matches, with_ignored};
 use crate::kind::{Key, KindError, Outputs, Result, Tags};
 use crate::live;
 use crate::plan::Step;
@@ -97,7 +97,8 @@ impl Task {
         let changes = diff(self.step.kind.fields(), &self.ignore, &self.want, &found.spec);
         self.check_planned(&changes)?;
         if !changes.is_empty() {
-            self.step.kind.update(cx, &self.want, &found.spec, &changes).await?;
+            let target = with_ignored(&self.ignore, &self.want, &found.spec);
+            self.step.kind.update(cx, &target, &found.spec, &changes).await?;
         }
         let mut set = self.step.set_tags.clone();
         if found.tags.get(marks::SPEC) != Some(&self.spec_hash) {

@@ -42,6 +42,11 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<u8, Failure> {
             .map_err(|error| Failure::new(format!("could not change to {}: {error}", dir.display())))?;
     }
     let globals = &cli.globals;
+    if globals.local && globals.endpoint_url.is_some() {
+        // The parser sees such a conflict only when both stand on the same side of the command.
+        return Err(Failure::usage("--local and --endpoint-url (or STACKCTL_ENDPOINT_URL) cannot be used together")
+            .help("leave one of them out"));
+    }
     match cli.command {
         Command::Validate(args) => validate::run(&args, screen),
         Command::Plan(args) => plan::run(globals, &args, screen).await,

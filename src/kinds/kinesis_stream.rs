@@ -196,9 +196,10 @@ impl Kind for KinesisStream {
         Ok((stream.stream_name.clone(), StreamOutputs { arn: stream.stream_arn, name: stream.stream_name }))
     }
 
-    async fn update(cx: &Cx, want: &Spec, found: &Spec, _: &Changes<'_>) -> Result<()> {
-        wait_active(cx, "update", UPDATE_LIMIT).await?;
-        converge(cx, want, found).await
+    async fn update(cx: &Cx, want: &Spec, _: &Spec, _: &Changes<'_>) -> Result<()> {
+        // What was found may have been half made: a stream that is CREATING has no shards yet.
+        let stream = wait_active(cx, "update", UPDATE_LIMIT).await?;
+        converge(cx, want, &spec_of(&stream)).await
     }
 
     async fn delete(cx: &Cx) -> Result<()> {

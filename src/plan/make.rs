@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Action, Blocked, Goal, Plan, Reason, Step, resolve_outputs};
 use crate::aws::marks;
-use crate::diff::diff;
+use crate::diff::{Change, diff};
 use crate::graph::Graph;
 use crate::kind::{Found, Outputs, Place, Tagging, Tags};
 use crate::live::{self, Live, Orphan};
@@ -120,7 +120,7 @@ impl Planner<'_> {
             (step.action, step.reasons) = (Action::Create, vec![Reason::Missing]);
             return;
         };
-        step.changes = diff(resource.kind.fields(), &resource.ignore_changes, &step.want, &old.found.spec);
+        step.changes = self.changes(resource, &step.want, &old.found.spec);
         step.action = if self.needs_gap(&resource.id) { Action::DeleteCreate } else { Action::CreateDelete };
         step.reasons = vec![Reason::Renamed { from: old.found.physical.clone() }];
         step.physical = Some(old.found.physical.clone());
@@ -155,9 +155,18 @@ impl Planner<'_> {
         false
     }
 
+    /// Lists the differences; where a secret is wanted, what is there now is taken for one as well.
+    fn changes(&self, resource: &Resource, want: &Value, found: &Value) -> Vec<Change> {
+        let mut changes = diff(resource.kind.fields(), &resource.ignore_changes, want, found);
+        for change in &mut changes {
+            change.sensitive |= holds_any(&change.after, &self.stack.secrets);
+        }
+        changes
+    }
+
     fn compare(&self, resource: &Resource, step: &mut Step, found: &Found) {
         let kind = resource.kind;
-        step.changes = diff(kind.fields(), &resource.ignore_changes, &step.want, &found.spec);
+        step.changes = self.changes(resource, &step.want, &found.spec);
         let forced = kind.replaces(&step.want, &found.spec);
         for change in &mut step.changes {
             change.forces_replacement |= forced.iter().any(|path| crate::diff::path_matches(path, &change.path));
@@ -261,6 +270,16 @@ impl Planner<'_> {
             return IndexMap::new();
         }
         resolve_outputs(self.stack, self.place, &self.outputs)
+    }
+}
+
+fn holds_any(value: &Value, secrets: &[String]) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Array(items) => items.iter().any(|item| holds_any(item, secrets)),
+        Value::Object(map) => map.values().any(|value| holds_any(value, secrets)),
+        Value::String(text) => secrets.iter().any(|secret| !secret.is_empty() && text.contains(secret)),
+        other => secrets.contains(&other.to_string()),
     }
 }
 

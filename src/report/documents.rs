@@ -66,7 +66,12 @@ pub fn plan_markdown(plan: &Plan) -> String {
     let closing = text_report::closing(plan, Paint::default());
     let mut out = format!("### stackctl plan: `{}` in {}\n\n**{}**\n", plan.stack, plan.region, closing.trim_end());
     for blocked in &plan.blocked {
-        out.push_str(&format!("\n> **Error** `{}`: {} ({})\n", blocked.id, blocked.message, blocked.help));
+        out.push_str(&format!(
+            "\n> **Error** `{}`: {} ({})\n",
+            blocked.id,
+            super::safe(&blocked.message),
+            blocked.help
+        ));
     }
     if plan.is_empty() {
         return out;

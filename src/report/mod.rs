@@ -179,6 +179,9 @@ pub fn safe(text: &str) -> String {
 }
 
 #[cfg(test)]
+mod samples;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;

@@ -124,7 +124,10 @@ struct Fake {
     naming: Naming,
 }
 
-static FIELDS: LazyLock<Fields> = LazyLock::new(|| Fields::of_schema(&schema()));
+static SCHEMA: LazyLock<Value> = LazyLock::new(schema);
+static OUTPUTS: LazyLock<Value> =
+    LazyLock::new(|| json!({"type": "object", "properties": {"arn": {"type": "string"}, "id": {"type": "string"}}}));
+static FIELDS: LazyLock<Fields> = LazyLock::new(|| Fields::of_schema(&SCHEMA));
 
 fn schema() -> Value {
     let text = |marks: Value| {
@@ -208,15 +211,11 @@ impl AnyKind for Fake {
     }
 
     fn spec_schema(&self) -> &'static Value {
-        static SCHEMA: std::sync::LazyLock<Value> = std::sync::LazyLock::new(|| schema());
         &SCHEMA
     }
 
     fn output_schema(&self) -> &'static Value {
-        static SCHEMA: std::sync::LazyLock<Value> = std::sync::LazyLock::new(
-            || json!({"type": "object", "properties": {"arn": {"type": "string"}, "id": {"type": "string"}}}),
-        );
-        &SCHEMA
+        &OUTPUTS
     }
 
     fn fields(&self) -> &'static Fields {

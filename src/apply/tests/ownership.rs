@@ -79,6 +79,9 @@ async fn ignored_paths_stay_as_they_are() {
         contents.objects.values_mut().for_each(|object| object.spec["value"] = json!("by hand"));
     });
     bench.assert_settled(&stack).await;
+    bench.converge(&bench.stack("a: {type: thing, value: x, secret: y, ignore_changes: [value]}")).await;
+    let spec = bench.cloud.with(|contents| contents.objects[&("thing", "a".to_owned())].spec.clone());
+    assert_eq!((&spec["value"], &spec["secret"]), (&json!("by hand"), &json!("y")));
 }
 
 #[tokio::test]

@@ -20,11 +20,11 @@ pub(super) struct Plan {
     pub(super) image: Image,
     pub(super) kind: &'static Type,
     pub(super) subnet: Row,
-    /// Private address that the launch asks for.
-    pub(super) address: Option<String>,
     /// Id and name of each group.
     pub(super) groups: Vec<(String, String)>,
     pub(super) public_address: bool,
+    /// The private address that was asked for.
+    pub(super) address: Option<String>,
     pub(super) user_data: Option<String>,
     pub(super) profile: Option<Value>,
     pub(super) spot: Option<Spot>,

@@ -300,11 +300,14 @@ pub(super) fn pick_subnet(tx: &Tx<'_>, id: Option<&str>, zone: Option<&str>) -> 
     Ok(found)
 }
 
+fn third_octet(subnet: &Row) -> u64 {
+    let cidr = subnet.view.get("cidrBlock").and_then(Value::as_str).unwrap_or(CIDR);
+    cidr.split('.').nth(2).and_then(|part| part.parse().ok()).unwrap_or(0)
+}
+
 /// Returns an address inside a subnet that follows from a number.
 pub(super) fn address_in(subnet: &Row, number: u64) -> String {
-    let cidr = subnet.view.get("cidrBlock").and_then(Value::as_str).unwrap_or(CIDR);
-    let third: u64 = cidr.split('.').nth(2).and_then(|part| part.parse().ok()).unwrap_or(0);
-    format!("172.31.{}.{}", third + (number / 250) % 16, 4 + number % 250)
+    format!("172.31.{}.{}", third_octet(subnet) + (number / 250) % 16, 4 + number % 250)
 }
 
 /// Tells whether an address can be an instance's in a subnet: inside, and none of the five that AWS keeps.
