@@ -75,11 +75,13 @@ impl Fixture {
             self.variants.retain(|variant| variant.get(field).and_then(Value::as_str) != Some(value));
         }
         for variant in &mut self.variants {
-            fields.iter().for_each(|field| remove(variant, field));
+            for field in &fields {
+                remove(variant, field);
+            }
         }
-        fields.iter().filter_map(|field| field.strip_prefix("resources.")).for_each(|path| {
+        for path in fields.iter().filter_map(|field| field.strip_prefix("resources.")) {
             remove(&mut self.resources, path);
-        });
+        }
         self.variants.dedup();
         self
     }
