@@ -90,7 +90,7 @@ impl Fixture {
     pub(crate) fn missing(&self, kind: &dyn AnyKind) -> BTreeSet<String> {
         let schema = kind.spec_schema();
         let mut paths = BTreeSet::new();
-        properties(&schema, &schema, "", &mut paths);
+        properties(schema, schema, "", &mut paths);
         let mut used = BTreeSet::new();
         for variant in &self.variants {
             keys(&Value::Object(variant.clone()), "", &mut used);
