@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_sdk_ec2::types::Subnet;
+use aws_sdk_ec2::types::{InstanceStateName, SpotInstanceState, Subnet};
 use aws_types::SdkConfig;
 use serde_json::{Map, Value, json};
 use stackctl::aws::Aws;
@@ -107,11 +107,11 @@ impl Account {
         let word = |state: Option<&str>| state.unwrap_or_default().to_owned();
         let is_over = |state: &str| matches!(state, "terminated" | "cancelled" | "closed" | "failed");
         for instance in instances {
-            let state = word(instance.state.and_then(|state| state.name).as_ref().map(|name| name.as_str()));
+            let state = word(instance.state.and_then(|state| state.name).as_ref().map(InstanceStateName::as_str));
             all.extend(instance.instance_id.filter(|_| !is_over(&state)));
         }
         for request in requests {
-            let state = word(request.state.as_ref().map(|state| state.as_str()));
+            let state = word(request.state.as_ref().map(SpotInstanceState::as_str));
             all.extend(request.spot_instance_request_id.filter(|_| !is_over(&state)));
         }
         all.extend(groups.into_iter().filter_map(|group| group.group_id));

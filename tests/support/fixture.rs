@@ -75,11 +75,13 @@ impl Fixture {
             self.variants.retain(|variant| variant.get(field).and_then(Value::as_str) != Some(value));
         }
         for variant in &mut self.variants {
-            fields.iter().for_each(|field| remove(variant, field));
+            for field in &fields {
+                remove(variant, field);
+            }
         }
-        fields.iter().filter_map(|field| field.strip_prefix("resources.")).for_each(|path| {
+        for path in fields.iter().filter_map(|field| field.strip_prefix("resources.")) {
             remove(&mut self.resources, path);
-        });
+        }
         self.variants.dedup();
         self
     }
@@ -88,7 +90,7 @@ impl Fixture {
     pub(crate) fn missing(&self, kind: &dyn AnyKind) -> BTreeSet<String> {
         let schema = kind.spec_schema();
         let mut paths = BTreeSet::new();
-        properties(&schema, &schema, "", &mut paths);
+        properties(schema, schema, "", &mut paths);
         let mut used = BTreeSet::new();
         for variant in &self.variants {
             keys(&Value::Object(variant.clone()), "", &mut used);

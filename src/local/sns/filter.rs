@@ -23,13 +23,12 @@ pub(super) fn check(tx: &Tx<'_>, protocol: &str, name: &str, value: Option<&str>
         ))),
         "FilterPolicy" => policy(text).map(|policy| (!policy.is_empty()).then(|| text.to_owned())),
         "RedrivePolicy" => value.map_or(Ok(None), |text| redrive(text).map(|()| kept())),
-        "DeliveryPolicy" if text.is_empty() => Ok(None),
+        "DeliveryPolicy" | "ReplayPolicy" if text.is_empty() => Ok(None),
         "DeliveryPolicy" if !protocol.starts_with("http") => {
             Err(invalid(format!("Delivery protocol [{protocol}] does not support delivery policies.")))
         }
         "DeliveryPolicy" => object("DeliveryPolicy", text).map(|_| kept()),
         // Messages are replayed from the archive of a FIFO topic, which delivers to queues alone.
-        "ReplayPolicy" if text.is_empty() => Ok(None),
         "ReplayPolicy" if protocol == "sqs" => object("ReplayPolicy", text).map(|_| kept()),
         "SubscriptionRoleArn" if protocol == "firehose" => role(tx, text).map(|()| kept()),
         _ => Err(invalid("AttributeName")),
