@@ -139,16 +139,31 @@ async fn look(
     outputs: &BTreeMap<String, Outputs>,
 ) -> (String, Result<Option<Found>, KindError>) {
     let want = wanted(stack, &aws.place, resource, outputs);
-    let mut key = stack.key(resource);
-    if needs_want(resource) {
-        key.physical = preferred(&candidates(resource, swept), &want, resource, &stack.secrets);
+    (resource.id.clone(), find(aws, stack, resource, swept, &want).await)
+}
+
+async fn find(
+    aws: &Arc<Aws>,
+    stack: &Stack,
+    resource: &Resource,
+    swept: &[(&'static dyn AnyKind, Owned)],
+    want: &Value,
+) -> Result<Option<Found>, KindError> {
+    let known = (!is_unknown(want)).then_some(want);
+    let observe = async |physical: Option<String>| {
+        let key = Key { physical, ..stack.key(resource) };
+        resource.kind.observe(&Cx::new(aws.clone(), key), known).await
+    };
+    if !needs_want(resource) {
+        return observe(None).await;
     }
-    let known = (!is_unknown(&want)).then_some(&want);
-    if key.physical.is_none() && known.is_none() && needs_want(resource) {
-        return (resource.id.clone(), Ok(None));
+    // The tagging API lists what was deleted, too, for a while: the first one that is there counts.
+    for physical in ranked(&candidates(resource, swept), want, resource, &stack.secrets) {
+        if let Some(found) = observe(Some(physical)).await? {
+            return Ok(Some(found));
+        }
     }
-    let cx = Cx::new(aws.clone(), key);
-    (resource.id.clone(), resource.kind.observe(&cx, known).await)
+    if known.is_none() { Ok(None) } else { observe(None).await }
 }
 
 fn candidates<'a>(resource: &Resource, swept: &'a [(&'static dyn AnyKind, Owned)]) -> Vec<&'a Owned> {
@@ -158,11 +173,12 @@ fn candidates<'a>(resource: &Resource, swept: &'a [(&'static dyn AnyKind, Owned)
     swept.iter().filter(|(kind, owned)| same(*kind, owned)).map(|(_, owned)| owned).collect()
 }
 
-/// Of several objects with the same marks, as an interrupted replacement leaves them, returns the one of today's spec.
-fn preferred(candidates: &[&Owned], want: &Value, resource: &Resource, secrets: &[String]) -> Option<String> {
+/// Orders objects with the same marks, as an interrupted replacement leaves them: the one of today's spec comes first.
+fn ranked(candidates: &[&Owned], want: &Value, resource: &Resource, secrets: &[String]) -> Vec<String> {
     let hash = marks::spec_hash(resource.kind.fields(), secrets, want);
-    let current = candidates.iter().find(|owned| owned.tags.get(marks::SPEC) == Some(&hash));
-    current.or_else(|| candidates.first()).map(|owned| owned.physical.clone())
+    let (current, others): (Vec<&Owned>, Vec<&Owned>) =
+        candidates.iter().partition(|owned| owned.tags.get(marks::SPEC) == Some(&hash));
+    current.into_iter().chain(others).map(|owned| owned.physical.clone()).collect()
 }
 
 /// Lists what carries the stack's marks: by the tagging API where it can be relied on, else kind by kind.

@@ -19,7 +19,10 @@ fn on_moto(kind: &str) {
     let moto = Moto::start();
     let sandbox = Sandbox::with_fixture_files().remote(moto.url());
     let account = Account::at(moto.url(), ACCOUNT, REGION);
-    let fixture = Fixture::of(kind).with(account.variables()).for_moto();
+    let mut variables = account.variables();
+    // moto's RunInstances does not resolve parameters.
+    variables.insert("image".to_owned(), account.image().into());
+    let fixture = Fixture::of(kind).with(variables).for_moto();
     let empty = account.contents();
     variants(&fixture, &sandbox);
     assert_eq!(account.contents(), empty);
@@ -109,4 +112,33 @@ fn ssm_parameter() {
 #[test]
 fn ec2_security_group() {
     on_moto("ec2_security_group");
+}
+
+#[test]
+fn ec2_instance() {
+    on_moto("ec2_instance");
+}
+
+#[test]
+fn the_ticket_stack() {
+    let file = "stacks/airline_tickets.yaml";
+    let moto = Moto::start();
+    let twin = Sandbox::with_stacks();
+    let listener = Listener::start(&twin);
+    let twin = twin.remote(listener.url());
+    twin.ok(&["apply", "-y", file, "--target", "analytics_role"]);
+    let sandbox = Sandbox::with_stacks().remote(moto.url()).set(ANALYTICS, listener.url());
+    let account = Account::at(moto.url(), ACCOUNT, REGION);
+    let empty = account.contents();
+    // moto's RunInstances does not resolve parameters.
+    let parameter = "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64";
+    sandbox.edit(file, parameter, &account.image());
+    let args = [file, "--var", "phone=+79990001122"];
+    let run = |command: &[&str]| sandbox.run(&[command, &args].concat());
+    run(&["apply", "-y"]).code(0).has("Apply complete").lacks("9990001122");
+    run(&["plan", "--detailed-exitcode"]).code(0).has("No changes.");
+    run(&["show"]).code(0).has("RUNNING").has("DESTINATION_SQL_STREAM → special_stream");
+    run(&["destroy", "-y"]).code(0).has("nothing is left");
+    assert_eq!(account.contents(), empty);
+    assert!(Account::at(listener.url(), ACCOUNT, REGION).applications().is_empty());
 }

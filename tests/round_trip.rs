@@ -1,5 +1,7 @@
 //! Every kind through its fixture on the local cloud: set, unset, changed and replaced, with an empty plan in between.
 
+use std::collections::BTreeSet;
+
 use stackctl::kinds::KINDS;
 
 use crate::support::account::{Account, LOCAL_ACCOUNT, REGION};
@@ -27,7 +29,7 @@ fn round_trip(kind: &str) {
     sandbox.ok(&["destroy", "-y"]).has("nothing is left");
     assert_eq!(account.contents(), empty);
     assert!(account.applications().is_empty());
-    assert!(account.tagged().is_empty());
+    assert_eq!(account.tagged(), BTreeSet::new());
 }
 
 #[test]
@@ -109,4 +111,9 @@ fn ssm_parameter() {
 #[test]
 fn ec2_security_group() {
     round_trip("ec2_security_group");
+}
+
+#[test]
+fn ec2_instance() {
+    round_trip("ec2_instance");
 }

@@ -89,7 +89,7 @@ impl Kind for Ec2Instance {
 
     async fn observe(cx: &Cx, want: Option<&Spec>) -> Result<Option<Observed<Spec, InstanceOutputs>>> {
         let Some(instance) = locate(cx).await? else { return Ok(None) };
-        let Some(spec) = found(read::spec(cx, &instance, want).await)? else { return Ok(None) };
+        let Some(spec) = found(Box::pin(read::spec(cx, &instance, want)).await)? else { return Ok(None) };
         Ok(Some(Observed {
             spec,
             tags: label::hide(tags_of(instance.tags.as_deref()), &cx.key.name),
@@ -109,7 +109,7 @@ impl Kind for Ec2Instance {
             (Some(one), Some(other)) => return Err(doubled(&[one, other])),
         };
         let instance = wait_running(cx, &id).await?;
-        let fresh = read::spec(cx, &instance, Some(want)).await?;
+        let fresh = Box::pin(read::spec(cx, &instance, Some(want))).await?;
         change::converge(cx, &id, want, &fresh).await?;
         Ok((id, outputs_of(cx, &instance)))
     }

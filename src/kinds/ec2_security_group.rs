@@ -148,11 +148,9 @@ impl Kind for Ec2SecurityGroup {
         };
         let in_use = |error: &KindError| ["DependencyViolation", "InvalidGroup.InUse"].contains(&error.code.as_str());
         let wait = Wait::new(format!("everything that uses group {id} to be gone"), cx.limit("delete", DELETE_LIMIT));
-        wait.retry(cx, in_use, call).await.map_err(|error| match in_use(&error) {
-            true => error
-                .hint("something outside this stack uses the group: a network interface, or a rule of another group"),
-            false => error,
-        })?;
+        let hint = "something outside this stack uses the group: a network interface, or a rule of another group";
+        let advise = |error: KindError| if in_use(&error) { error.hint(hint) } else { error };
+        wait.retry(cx, in_use, call).await.map_err(advise)?;
         let look = || async {
             Ok(match found(describe(cx, &id).await)? {
                 Some(_) => Look::Pending("still there".to_owned()),

@@ -252,8 +252,8 @@ async fn subscribe(cx: &Cx, want: &Spec) -> Result<String> {
     };
     // Firehose subscriptions carry a role that SNS may not know yet.
     let fresh_role = |error: &KindError| want.subscription_role_arn.is_some() && error.code == "InvalidParameter";
-    let wait = Wait::new("IAM: the subscription's role is not known to SNS yet", IAM_LIMIT);
-    let answer = wait.retry(cx, fresh_role, call).await?;
+    let patience = Wait::new("IAM: the subscription's role is not known to SNS yet", IAM_LIMIT);
+    let answer = patience.retry(cx, fresh_role, call).await?;
     answer.subscription_arn.ok_or_else(|| KindError::new(Class::Other, "Subscribe answered without an ARN"))
 }
 

@@ -22,6 +22,9 @@ pub(crate) const LOCAL_ACCOUNT: &str = "000000000000";
 /// Region of the tests.
 pub(crate) const REGION: &str = "us-east-1";
 
+/// Public parameter with the latest image of Amazon Linux.
+const IMAGE: &str = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64";
+
 /// Clients of one account and region.
 pub(crate) struct Account {
     /// The clients.
@@ -134,8 +137,15 @@ impl Account {
         self.call(ec2.create_key_pair().key_name("fixture").send());
         let variables = json!({
             "subnet": subnet.subnet_id(), "vpc": subnet.vpc_id(), "address": format!("{network}.77"), "key": "fixture",
+            "image": format!("resolve:ssm:{IMAGE}"),
         });
         variables.as_object().unwrap().clone()
+    }
+
+    /// Returns the latest image of Amazon Linux.
+    pub(crate) fn image(&self) -> String {
+        let answer = self.call(self.aws.ssm().get_parameter().name(IMAGE).send());
+        answer.parameter.and_then(|parameter| parameter.value).unwrap()
     }
 
     /// Lists the Analytics applications, which moto does not have.
@@ -144,10 +154,11 @@ impl Account {
         answer.application_summaries.into_iter().map(|summary| summary.application_arn).collect()
     }
 
-    /// Lists what carries tags, as the tagging API tells it, which on moto knows only some services.
+    /// Lists what carries tags, as the tagging API tells it; for an hour that are also instances which have ended.
     pub(crate) fn tagged(&self) -> BTreeSet<String> {
         let answer = self.call(self.aws.tagging().get_resources().send());
         let mappings = answer.resource_tag_mapping_list.unwrap_or_default();
-        mappings.into_iter().filter_map(|mapping| mapping.resource_arn).collect()
+        let is_known = |arn: &String| !arn.contains(":instance/") && !arn.contains(":spot-instances-request/");
+        mappings.into_iter().filter_map(|mapping| mapping.resource_arn).filter(is_known).collect()
     }
 }

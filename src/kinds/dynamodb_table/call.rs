@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::operation::update_table::builders::UpdateTableFluentBuilde
 use aws_sdk_dynamodb::types as api;
 
 use super::spec::{GlobalIndex, Recovery, Spec, TimeToLive};
-use super::steps::{IndexSettings, Settings, Step};
+use super::steps::{IndexSettings, Settings, Step, StreamChange};
 use super::{UPDATE_LIMIT, wire};
 use crate::aws::Cx;
 use crate::aws::error::{failed, found};
@@ -127,8 +127,8 @@ async fn take(cx: &Cx, step: &Step, want: &Spec) -> Result<()> {
     };
     let call = || async { request.clone().send().await.map_err(failed("UpdateTable")) };
     let passes = |error: &KindError| error.class == Class::Busy || is_crowded(error);
-    let wait = Wait::new("the table to accept a change", cx.limit("update", UPDATE_LIMIT)).every(PAUSE);
-    wait.retry(cx, passes, call).await?;
+    let patience = Wait::new("the table to accept a change", cx.limit("update", UPDATE_LIMIT)).every(PAUSE);
+    patience.retry(cx, passes, call).await?;
     wait_active(cx, "update", UPDATE_LIMIT).await.map(|_| ())
 }
 
@@ -150,6 +150,13 @@ fn changed_index(index: &IndexSettings) -> Result<api::GlobalSecondaryIndexUpdat
     Ok(api::GlobalSecondaryIndexUpdate::builder().update(wire::built(action.build())?).build())
 }
 
+fn stream(change: StreamChange) -> Result<api::StreamSpecification> {
+    match change {
+        StreamChange::Start(view) => wire::stream(Some(view)),
+        StreamChange::Stop => wire::stream(None),
+    }
+}
+
 fn with_settings(request: UpdateTableFluentBuilder, settings: &Settings) -> Result<UpdateTableFluentBuilder> {
     let mode = settings.billing_mode.map(|mode| api::BillingMode::from(wire::word(&mode).as_str()));
     let indexes = settings.indexes.iter().map(changed_index).collect::<Result<Vec<_>>>()?;
@@ -158,7 +165,7 @@ fn with_settings(request: UpdateTableFluentBuilder, settings: &Settings) -> Resu
         .set_provisioned_throughput(settings.provisioned_throughput.map(wire::throughput).transpose()?)
         .set_on_demand_throughput(settings.on_demand_throughput.map(wire::on_demand))
         .set_deletion_protection_enabled(settings.deletion_protection_enabled)
-        .set_stream_specification(settings.stream.map(wire::stream).transpose()?)
+        .set_stream_specification(settings.stream.map(stream).transpose()?)
         .set_global_secondary_index_updates(Some(indexes).filter(|indexes| !indexes.is_empty())))
 }
 

@@ -39,6 +39,7 @@ pub struct Spec {
     pub time_to_live: Option<TimeToLive>,
     /// Continuous backups; `true` is short for `{enabled: true}`.
     #[serde(default, deserialize_with = "recovery")]
+    #[schemars(with = "Written")]
     pub point_in_time_recovery: Recovery,
     /// What the table's stream of changes shows; unset for no stream. A change makes a new stream.
     #[serde(default)]
@@ -252,13 +253,17 @@ fn time_to_live<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Tim
     Ok(written.map(|written| TimeToLive { attribute_name: written.attribute_name }))
 }
 
+/// The ways to write [`Recovery`].
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected true, false or {enabled, recovery_period_in_days}")]
+enum Written {
+    /// On or off.
+    Short(bool),
+    /// In full.
+    Long(Recovery),
+}
+
 fn recovery<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Recovery, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "expected true, false or {enabled, recovery_period_in_days}")]
-    enum Written {
-        Short(bool),
-        Long(Recovery),
-    }
     Ok(match Written::deserialize(deserializer)? {
         Written::Short(enabled) => Recovery { enabled, ..Recovery::default() },
         Written::Long(recovery) => recovery,

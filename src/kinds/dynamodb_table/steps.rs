@@ -34,10 +34,18 @@ pub(super) struct Settings {
     pub(super) provisioned_throughput: Option<Throughput>,
     pub(super) on_demand_throughput: Option<OnDemand>,
     pub(super) deletion_protection_enabled: Option<bool>,
-    /// A stream to start, or `None` inside to stop it.
-    pub(super) stream: Option<Option<ViewType>>,
+    pub(super) stream: Option<StreamChange>,
     /// Capacity of indexes.
     pub(super) indexes: Vec<IndexSettings>,
+}
+
+/// A change of the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StreamChange {
+    /// Starts one.
+    Start(ViewType),
+    /// Stops it.
+    Stop,
 }
 
 /// New capacity of one index.
@@ -107,7 +115,8 @@ fn settings(want: &Spec, found: &Spec) -> Settings {
         on_demand_throughput: limits(want.on_demand_throughput, found.on_demand_throughput).filter(|_| !provisioned),
         deletion_protection_enabled: (want.deletion_protection_enabled != found.deletion_protection_enabled)
             .then_some(want.deletion_protection_enabled),
-        stream: (want.stream_view_type != found.stream_view_type).then_some(want.stream_view_type),
+        stream: (want.stream_view_type != found.stream_view_type)
+            .then(|| want.stream_view_type.map_or(StreamChange::Stop, StreamChange::Start)),
         indexes: want.global_secondary_indexes.iter().filter_map(|index| index_settings(index, want, found)).collect(),
     }
 }
@@ -204,9 +213,11 @@ mod tests {
         let with = |view: Option<&str>| spec(&json!({"provisioned_throughput": units(5), "stream_view_type": view}));
         let steps = between(&with(Some("NEW_IMAGE")), &with(Some("KEYS_ONLY")));
         assert_eq!(steps[0], Step::StopStream);
-        assert!(matches!(&steps[1], Step::Settings(settings) if settings.stream == Some(Some(ViewType::NewImage))));
+        assert!(
+            matches!(&steps[1], Step::Settings(settings) if settings.stream == Some(StreamChange::Start(ViewType::NewImage)))
+        );
         let off = between(&with(None), &with(Some("KEYS_ONLY")));
-        assert!(matches!(&off[..], [Step::Settings(settings)] if settings.stream == Some(None)));
+        assert!(matches!(&off[..], [Step::Settings(settings)] if settings.stream == Some(StreamChange::Stop)));
         assert_eq!(between(&with(Some("KEYS_ONLY")), &with(None)).len(), 1);
     }
 

@@ -93,9 +93,10 @@ pub(super) fn local_index(table: &Spec, index: &LocalIndex) -> Result<api::Local
 
 pub(super) fn sse(sse: &Sse) -> api::SseSpecification {
     let builder = api::SseSpecification::builder().enabled(sse.enabled);
-    match sse.enabled {
-        true => builder.sse_type(api::SseType::Kms).set_kms_master_key_id(sse.kms_master_key_id.clone()).build(),
-        false => builder.build(),
+    if sse.enabled {
+        builder.sse_type(api::SseType::Kms).set_kms_master_key_id(sse.kms_master_key_id.clone()).build()
+    } else {
+        builder.build()
     }
 }
 

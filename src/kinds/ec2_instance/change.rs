@@ -13,10 +13,9 @@ use crate::kind::{KindError, Result};
 
 /// Brings everything that a running instance can change from `found` to `want`; unset is AWS's choice and stays.
 pub(super) async fn converge(cx: &Cx, id: &str, want: &Spec, found: &Spec) -> Result<()> {
-    if want.security_group_ids != found.security_group_ids {
-        if let Some(groups) = &want.security_group_ids {
-            modify(cx, id, |call| call.set_groups(Some(groups.iter().cloned().collect()))).await?;
-        }
+    let groups = want.security_group_ids.as_ref().filter(|_| want.security_group_ids != found.security_group_ids);
+    if let Some(groups) = groups {
+        modify(cx, id, |call| call.set_groups(Some(groups.iter().cloned().collect()))).await?;
     }
     set_flags(cx, id, want, found).await?;
     let shutdown = want.instance_initiated_shutdown_behavior;

@@ -12,6 +12,7 @@ use crate::package::userdata::{Source, render};
 /// What an instance is like.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "the flags are those of the EC2 API")]
 pub struct Spec {
     /// Machine image: `ami-…`, or `resolve:ssm:<parameter>` for what a public parameter names at launch. An image that
     /// was given by a parameter is not compared afterwards, since the parameter moves with every release.
@@ -125,7 +126,7 @@ pub struct UserData {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MetadataOptions {
-    /// Whether callers need a session token (IMDSv2).
+    /// Whether callers need a session token (`IMDSv2`).
     pub http_tokens: Tokens,
     /// Hops that an answer may travel; containers need 2.
     #[schemars(range(min = 1, max = 64))]
@@ -142,9 +143,9 @@ pub struct MetadataOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Tokens {
-    /// IMDSv2 only.
+    /// `IMDSv2` only.
     Required,
-    /// IMDSv1 too.
+    /// `IMDSv1` too.
     Optional,
 }
 
@@ -343,11 +344,10 @@ impl Spec {
             let fault = Fault::new("instance_type", format!("{} is no type of instance", self.instance_type));
             faults.push(fault.help("such as t3.micro"));
         }
-        if let Some(price) = self.spot_max_price.as_deref().filter(|price| known(price)) {
-            if !price.parse::<f64>().is_ok_and(|price| price > 0.001) {
-                let fault = Fault::new("spot_max_price", format!("{price} is no price"));
-                faults.push(fault.help("USD per hour, more than 0.001"));
-            }
+        let is_price = |price: &str| price.parse::<f64>().is_ok_and(|price| price > 0.001);
+        if let Some(price) = self.spot_max_price.as_deref().filter(|price| known(price) && !is_price(price)) {
+            let fault = Fault::new("spot_max_price", format!("{price} is no price"));
+            faults.push(fault.help("USD per hour, more than 0.001"));
         }
         if self.iam_instance_profile.as_deref().is_some_and(|name| known(name) && name.starts_with("arn:")) {
             let fault = Fault::new("iam_instance_profile", "the profile is given by its name, not its ARN");

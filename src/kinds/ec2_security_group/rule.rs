@@ -49,20 +49,41 @@ struct Written {
     from_port: Option<i32>,
     #[serde(default)]
     to_port: Option<i32>,
-    #[serde(default, deserialize_with = "given")]
-    cidr_ip: Option<Option<String>>,
-    #[serde(default, deserialize_with = "given")]
-    cidr_ipv6: Option<Option<String>>,
-    #[serde(default, deserialize_with = "given")]
-    source_security_group_id: Option<Option<String>>,
-    #[serde(default, deserialize_with = "given")]
-    prefix_list_id: Option<Option<String>>,
+    #[serde(default)]
+    cidr_ip: Source,
+    #[serde(default)]
+    cidr_ipv6: Source,
+    #[serde(default)]
+    source_security_group_id: Source,
+    #[serde(default)]
+    prefix_list_id: Source,
     #[serde(default)]
     description: Option<String>,
 }
 
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+/// A source of a rule.
+#[derive(Default)]
+enum Source {
+    #[default]
+    NotGiven,
+    Null,
+    Given(String),
+}
+
+impl<'de> Deserialize<'de> for Source {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty());
+        Ok(text.map_or(Self::Null, Self::Given))
+    }
+}
+
+impl Source {
+    fn text(self) -> Option<String> {
+        match self {
+            Self::Given(text) => Some(text),
+            Self::NotGiven | Self::Null => None,
+        }
+    }
 }
 
 /// Reads a list of rules: one source each, sorted, without doubles and without rules whose sources are null.
@@ -86,7 +107,7 @@ fn sorted(mut rules: Vec<Rule>) -> Vec<Rule> {
 
 fn atoms(written: Written) -> Result<Vec<Rule>, String> {
     let sources = [&written.cidr_ip, &written.cidr_ipv6, &written.source_security_group_id, &written.prefix_list_id];
-    if sources.iter().all(|source| source.is_none()) {
+    if sources.iter().all(|source| matches!(source, Source::NotGiven)) {
         let names = "cidr_ip, cidr_ipv6, source_security_group_id or prefix_list_id";
         return Err(format!("a rule needs one of {names}; 0.0.0.0/0 is everybody"));
     }
@@ -94,13 +115,14 @@ fn atoms(written: Written) -> Result<Vec<Rule>, String> {
     let (from_port, to_port) = ports(&ip_protocol, written.from_port, written.to_port);
     let description = written.description.filter(|text| !text.is_empty());
     let base = Rule { ip_protocol, from_port, to_port, description, ..Rule::default() };
-    let some = |source: Option<Option<String>>| source.flatten().filter(|text| !text.is_empty());
     let atoms = [
-        some(written.cidr_ip).map(|cidr| Rule { cidr_ip: Some(cidr_v4(&cidr).unwrap_or(cidr)), ..base.clone() }),
-        some(written.cidr_ipv6).map(|cidr| Rule { cidr_ipv6: Some(cidr_v6(&cidr).unwrap_or(cidr)), ..base.clone() }),
-        some(written.source_security_group_id)
+        written.cidr_ip.text().map(|cidr| Rule { cidr_ip: Some(cidr_v4(&cidr).unwrap_or(cidr)), ..base.clone() }),
+        written.cidr_ipv6.text().map(|cidr| Rule { cidr_ipv6: Some(cidr_v6(&cidr).unwrap_or(cidr)), ..base.clone() }),
+        written
+            .source_security_group_id
+            .text()
             .map(|group| Rule { source_security_group_id: Some(group), ..base.clone() }),
-        some(written.prefix_list_id).map(|list| Rule { prefix_list_id: Some(list), ..base.clone() }),
+        written.prefix_list_id.text().map(|list| Rule { prefix_list_id: Some(list), ..base.clone() }),
     ];
     Ok(atoms.into_iter().flatten().collect())
 }

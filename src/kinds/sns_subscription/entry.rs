@@ -39,7 +39,9 @@ impl Handle {
     /// Makes the handle of a triple.
     pub(super) fn of(topic: &str, protocol: Protocol, endpoint: &str) -> Self {
         let text = format!("{topic}|{}|{}", protocol.word(), canonical(protocol, endpoint));
-        let hash = Sha256::digest(text.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let digest = Sha256::digest(text.as_bytes());
+        let number = digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+        let hash = format!("{number:016x}");
         Self { topic: topic.to_owned(), protocol, hash }
     }
 

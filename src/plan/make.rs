@@ -1,0 +1,324 @@
+//! The planner: one resource after the other, in the order of the graph, then what the file no longer lists.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
+use super::{Action, Blocked, Goal, Plan, Reason, Step, resolve_outputs};
+use crate::aws::marks;
+use crate::diff::{Change, diff};
+use crate::graph::Graph;
+use crate::kind::{Found, Outputs, Place, Tagging, Tags};
+use crate::live::{self, Live, Orphan};
+use crate::stack::{Resource, Stack};
+
+/// Makes the plan.
+#[must_use]
+pub fn make(stack: &Stack, graph: &Graph, live: &Live, place: &Place, goal: &Goal) -> Plan {
+    let mut planner = Planner {
+        stack,
+        graph,
+        live,
+        place,
+        goal,
+        selected: selection(graph, goal),
+        outputs: live::predictions(stack, place),
+        steps: Vec::new(),
+        blocked: unreadable(live),
+    };
+    for resource in graph.order().iter().filter_map(|id| stack.resources.get(id)) {
+        planner.resource(resource);
+    }
+    planner.orphans();
+    let outputs = planner.stack_outputs();
+    Plan {
+        stack: stack.name.clone(),
+        region: place.region.clone(),
+        account: place.account.clone(),
+        steps: planner.steps,
+        blocked: planner.blocked,
+        outputs,
+    }
+}
+
+fn selection(graph: &Graph, goal: &Goal) -> BTreeSet<String> {
+    let all: BTreeSet<String> = graph.order().iter().cloned().collect();
+    let chosen = match (goal.targets.is_empty(), goal.destroy) {
+        (true, _) => all,
+        (false, true) => graph.with_dependents(&goal.targets),
+        (false, false) => graph.with_needs(&goal.targets),
+    };
+    let left_out = if goal.destroy { graph.with_needs(&goal.excludes) } else { graph.with_dependents(&goal.excludes) };
+    chosen.difference(&left_out).cloned().collect()
+}
+
+fn unreadable(live: &Live) -> Vec<Blocked> {
+    let blocked = |unreadable: &live::Unreadable| Blocked {
+        id: unreadable.what.clone(),
+        message: format!("could not be read: {}", unreadable.error),
+        help: unreadable
+            .error
+            .hint
+            .clone()
+            .unwrap_or_else(|| "a plan needs to see everything it may change".to_owned()),
+    };
+    live.unreadable.iter().map(blocked).collect()
+}
+
+struct Planner<'a> {
+    stack: &'a Stack,
+    graph: &'a Graph,
+    live: &'a Live,
+    place: &'a Place,
+    goal: &'a Goal,
+    selected: BTreeSet<String>,
+    outputs: BTreeMap<String, Outputs>,
+    steps: Vec<Step>,
+    blocked: Vec<Blocked>,
+}
+
+impl Planner<'_> {
+    fn resource(&mut self, resource: &Resource) {
+        let found = self.live.found.get(&resource.id);
+        let want = live::wanted(self.stack, self.place, resource, &self.outputs);
+        let mut step = blank(resource, want, found.cloned());
+        if self.selected.contains(&resource.id) && !self.is_unreadable(&resource.id) {
+            if self.goal.destroy { self.destroy(resource, &mut step) } else { self.converge(resource, &mut step) }
+        }
+        self.guard(resource.protect, &step);
+        self.note_outputs(resource, &step);
+        self.steps.push(step);
+    }
+
+    fn is_unreadable(&self, id: &str) -> bool {
+        self.live.unreadable.iter().any(|unreadable| unreadable.what == id)
+    }
+
+    fn destroy(&self, resource: &Resource, step: &mut Step) {
+        let ours = step.found.as_ref().is_some_and(|found| marks::stack_of(&found.tags) == Some(&self.stack.name));
+        if !ours {
+            return;
+        }
+        (step.action, step.reasons) = match resource.retain {
+            true => (Action::Leave, vec![Reason::Retained]),
+            false => (Action::Delete, vec![Reason::Destroyed]),
+        };
+    }
+
+    fn converge(&mut self, resource: &Resource, step: &mut Step) {
+        match step.found.clone() {
+            None => self.create(resource, step),
+            Some(found) if self.may_touch(resource, &found) => self.compare(resource, step, &found),
+            Some(_) => {}
+        }
+    }
+
+    fn create(&self, resource: &Resource, step: &mut Step) {
+        step.set_tags = self.tags(resource);
+        let Some(old) = self.predecessor(resource) else {
+            (step.action, step.reasons) = (Action::Create, vec![Reason::Missing]);
+            return;
+        };
+        step.changes = self.changes(resource, &step.want, &old.found.spec);
+        step.action = if self.needs_gap(&resource.id) { Action::DeleteCreate } else { Action::CreateDelete };
+        step.reasons = vec![Reason::Renamed { from: old.found.physical.clone() }];
+        step.physical = Some(old.found.physical.clone());
+        step.found = Some(old.found.clone());
+    }
+
+    /// Returns the object that a resource was under its former name.
+    fn predecessor(&self, resource: &Resource) -> Option<&Orphan> {
+        let same = |orphan: &&Orphan| orphan.id == resource.id && orphan.kind.type_name() == resource.kind.type_name();
+        self.live.orphans.iter().find(same)
+    }
+
+    /// Checks that an object is the stack's, or is to become so; says what is in the way otherwise.
+    fn may_touch(&mut self, resource: &Resource, found: &Found) -> bool {
+        let (title, name) = (resource.kind.title(), &found.physical);
+        let (message, help) = match marks::stack_of(&found.tags) {
+            Some(owner) if owner == self.stack.name => return true,
+            None if self.goal.adopt.takes(&resource.id) => return true,
+            Some(owner) => (
+                format!("the {title} `{name}` belongs to the stack `{owner}`"),
+                "give the resource another `name:`, or remove it from the other stack first".to_owned(),
+            ),
+            None => (
+                format!("a {title} `{name}` exists already and does not belong to this stack"),
+                format!(
+                    "give the resource another `name:`, or take the existing one over with `--adopt {}`",
+                    resource.id
+                ),
+            ),
+        };
+        self.blocked.push(Blocked { id: resource.id.clone(), message, help });
+        false
+    }
+
+    /// Lists the differences; where a secret is wanted, what is there now is taken for one as well.
+    fn changes(&self, resource: &Resource, want: &Value, found: &Value) -> Vec<Change> {
+        let mut changes = diff(resource.kind.fields(), &resource.ignore_changes, want, found);
+        for change in &mut changes {
+            change.sensitive |= holds_any(&change.after, &self.stack.secrets);
+        }
+        changes
+    }
+
+    fn compare(&self, resource: &Resource, step: &mut Step, found: &Found) {
+        let kind = resource.kind;
+        step.changes = self.changes(resource, &step.want, &found.spec);
+        let forced = kind.replaces(&step.want, &found.spec);
+        for change in &mut step.changes {
+            change.forces_replacement |= forced.iter().any(|path| crate::diff::path_matches(path, &change.path));
+        }
+        let paths: Vec<_> =
+            step.changes.iter().filter(|change| change.forces_replacement).map(|change| change.path.clone()).collect();
+        let requested = self.goal.replace.contains(&resource.id);
+        let (set, remove) = marks::tag_changes(&self.tags(resource), &found.tags);
+        let tags_differ = !set.is_empty() || !remove.is_empty();
+        if !paths.is_empty() || requested {
+            let collides = kind.collides(&step.want, &found.spec) || self.needs_gap(&resource.id);
+            step.action = if collides { Action::DeleteCreate } else { Action::CreateDelete };
+            step.set_tags = self.tags(resource);
+            step.reasons =
+                if paths.is_empty() { vec![Reason::Requested] } else { vec![Reason::CannotUpdate { paths }] };
+        } else if !step.changes.is_empty() || tags_differ {
+            step.action = Action::Update;
+            (step.set_tags, step.remove_tags) = (set, remove);
+            step.reasons = vec![if step.changes.is_empty() { Reason::Tags } else { self.cause(resource, step, found) }];
+        }
+        if step.action != Action::NoOp && marks::stack_of(&found.tags).is_none() {
+            step.reasons.insert(0, Reason::Adopted);
+        }
+    }
+
+    /// Tells whether something it needs is deleted before it is made anew, so that the old object must go before that.
+    fn needs_gap(&self, id: &str) -> bool {
+        let needs = self.graph.with_needs(&BTreeSet::from([id.to_owned()]));
+        self.steps.iter().any(|step| step.action == Action::DeleteCreate && needs.contains(&step.id))
+    }
+
+    /// Tells a change of the file from a change of AWS, by the hash of what was last applied.
+    fn cause(&self, resource: &Resource, step: &Step, found: &Found) -> Reason {
+        let hash = marks::spec_hash(resource.kind.fields(), &self.stack.secrets, &step.want);
+        if found.tags.get(marks::SPEC) == Some(&hash) { Reason::Drift } else { Reason::Pending }
+    }
+
+    /// Returns the wanted tags, without the hash of the spec, which alone is no reason for a change.
+    fn tags(&self, resource: &Resource) -> Tags {
+        let mut tags = marks::marks(&self.stack.key(resource), "", resource.protect, resource.retain);
+        tags.remove(marks::SPEC);
+        match resource.kind.tagging() {
+            Tagging::Full => tags.extend(resource.tags.clone()),
+            Tagging::OwnershipOnly => tags.retain(|key, _| marks::MARKS.contains(&key.as_str())),
+        }
+        tags
+    }
+
+    fn guard(&mut self, protect: bool, step: &Step) {
+        let marked = step.found.as_ref().is_some_and(|found| marks::is_set(&found.tags, marks::PROTECT));
+        if !step.action.deletes() || !(protect || (marked && !step.in_file)) {
+            return;
+        }
+        let help = match step.in_file {
+            true => "set `protect: false` on the resource, apply, and plan again",
+            false => "put it back into the file with `protect: false`, apply, and remove it again",
+        };
+        let old = step.physical.as_ref().unwrap_or(&step.name);
+        self.blocked.push(Blocked {
+            id: step.id.clone(),
+            message: format!("it is protected, and the plan would delete the {} `{old}`", step.kind.title()),
+            help: help.to_owned(),
+        });
+    }
+
+    /// Remembers which outputs later steps may count on.
+    fn note_outputs(&mut self, resource: &Resource, step: &Step) {
+        let Some(found) = &step.found else { return };
+        let outputs = match step.action {
+            Action::NoOp | Action::Leave | Action::Delete => found.outputs.clone(),
+            Action::Update => {
+                let renewed = resource.kind.renews(&step.changes);
+                let kept = found.outputs.iter().filter(|(name, _)| !renewed.contains(&name.as_str()));
+                kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+            }
+            _ => return,
+        };
+        self.outputs.insert(resource.id.clone(), outputs);
+    }
+
+    fn orphans(&mut self) {
+        if !self.goal.targets.is_empty() {
+            return;
+        }
+        let deleting = self.steps.iter().filter(|step| step.action.deletes());
+        let replaced: BTreeSet<_> =
+            deleting.filter_map(|step| Some((step.kind.type_name(), step.physical.clone()?))).collect();
+        for orphan in &self.live.orphans {
+            let left_out = self.stack.resources.contains_key(&orphan.id) && !self.selected.contains(&orphan.id);
+            if left_out || replaced.contains(&(orphan.kind.type_name(), orphan.found.physical.clone())) {
+                continue;
+            }
+            let step = orphan_step(orphan, self.goal.destroy);
+            self.guard(false, &step);
+            self.steps.push(step);
+        }
+    }
+
+    fn stack_outputs(&self) -> IndexMap<String, Value> {
+        if self.goal.destroy {
+            return IndexMap::new();
+        }
+        resolve_outputs(self.stack, self.place, &self.outputs)
+    }
+}
+
+fn holds_any(value: &Value, secrets: &[String]) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Array(items) => items.iter().any(|item| holds_any(item, secrets)),
+        Value::Object(map) => map.values().any(|value| holds_any(value, secrets)),
+        Value::String(text) => secrets.iter().any(|secret| !secret.is_empty() && text.contains(secret)),
+        other => secrets.contains(&other.to_string()),
+    }
+}
+
+fn blank(resource: &Resource, want: Value, found: Option<Found>) -> Step {
+    Step {
+        id: resource.id.clone(),
+        kind: resource.kind,
+        name: resource.name.clone(),
+        physical: found.as_ref().map(|found| found.physical.clone()),
+        action: Action::NoOp,
+        reasons: Vec::new(),
+        changes: Vec::new(),
+        set_tags: Tags::new(),
+        remove_tags: Vec::new(),
+        want,
+        found,
+        in_file: true,
+    }
+}
+
+fn orphan_step(orphan: &Orphan, destroy: bool) -> Step {
+    let retained = marks::is_set(&orphan.found.tags, marks::RETAIN);
+    let (action, reason) = match (retained, destroy) {
+        (true, _) => (Action::Leave, Reason::Retained),
+        (false, true) => (Action::Delete, Reason::Destroyed),
+        (false, false) => (Action::Delete, Reason::Removed),
+    };
+    Step {
+        id: orphan.id.clone(),
+        kind: orphan.kind,
+        name: orphan.found.physical.clone(),
+        physical: Some(orphan.found.physical.clone()),
+        action,
+        reasons: vec![reason],
+        changes: Vec::new(),
+        set_tags: Tags::new(),
+        remove_tags: Vec::new(),
+        want: Value::Null,
+        found: Some(orphan.found.clone()),
+        in_file: false,
+    }
+}
