@@ -173,8 +173,10 @@ fn reasons_explain_and_never_decide() {
     let mut without = plan();
     without.steps.iter_mut().for_each(|step| step.reasons.clear());
     assert_eq!(with.counts(), without.counts());
-    let graph =
-        crate::graph::Graph::from_needs(with.steps.iter().map(|step| (step.id.clone(), Default::default()))).unwrap();
+    let graph = crate::graph::Graph::from_needs(
+        with.steps.iter().map(|step| (step.id.clone(), std::collections::BTreeSet::default())),
+    )
+    .unwrap();
     assert_eq!(crate::apply::jobs::jobs(&with, &graph), crate::apply::jobs::jobs(&without, &graph));
 }
 

@@ -164,7 +164,7 @@ impl Fake {
     }
 
     /// Refuses references that do not lead to an object.
-    fn check_references(&self, contents: &Contents, spec: &Value) -> Result<()> {
+    fn check_references(contents: &Contents, spec: &Value) -> Result<()> {
         let known: BTreeSet<String> = contents
             .objects
             .iter()
@@ -277,7 +277,7 @@ impl AnyKind for Fake {
         assert_eq!(cx.key.physical, None, "what is made has no identifier yet");
         let fault = self.cloud.enter("create", &cx.key.id).await?;
         let (physical, mut outputs) = self.cloud.with(|contents| {
-            self.check_references(contents, want)?;
+            Self::check_references(contents, want)?;
             contents.serial += 1;
             let serial = contents.serial;
             let physical = if self.is_named() { cx.key.name.clone() } else { format!("{}-{serial}", self.type_name) };
@@ -307,7 +307,7 @@ impl AnyKind for Fake {
         assert!(!changes.is_empty() && want != found, "an update has changes");
         assert!(changes.iter().all(|change| !change.forces_replacement), "{changes:?}");
         self.cloud.with(|contents| {
-            self.check_references(contents, want)?;
+            Self::check_references(contents, want)?;
             let object = contents.objects.get_mut(&at).ok_or_else(|| KindError::not_found("gone"))?;
             object.spec = want.clone();
             Ok::<_, KindError>(())

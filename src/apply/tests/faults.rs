@@ -154,7 +154,7 @@ async fn a_gentle_stop_finishes_what_runs_and_starts_nothing() {
 async fn a_second_stop_cuts_off_and_says_what_is_unknown() {
     let bench = Bench::new();
     let stack = bench.stack(CHAIN);
-    bench.cloud.fault("create", "a", Fault::Delay(Duration::from_secs(600)));
+    bench.cloud.fault("create", "a", Fault::Delay(Duration::from_mins(10)));
     let plan = bench.plan(&stack, &Goal::default()).await;
     let mut recorder =
         Recorder { stops: vec![(1, Stop::Gently), (2, Stop::Now), (3, Stop::Now)], ..Recorder::default() };
