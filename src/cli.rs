@@ -18,7 +18,7 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 error, 2 changes (plan --detailed-exitcode), 64 usage, 130 and 143 signals.\n\
-    Every flag can also be set as an environment variable: --auto-approve is STACKCTL_AUTO_APPROVE.";
+    Flags can also be set as environment variables: --auto-approve is STACKCTL_AUTO_APPROVE; --var name=value is STACKCTL_VAR_name.";
 
 /// Flags of every command.
 #[derive(Debug, Clone, Args)]
@@ -106,16 +106,16 @@ pub struct ValidateArgs {
 #[derive(Debug, Clone, Default, Args)]
 pub struct GoalArgs {
     /// Plan only this resource and what it needs
-    #[arg(long = "target", value_name = "ID")]
+    #[arg(long = "target", value_name = "ID", value_delimiter = ',', env = "STACKCTL_TARGET")]
     pub targets: Vec<String>,
     /// Leave out this resource and what needs it
-    #[arg(long = "exclude", value_name = "ID")]
+    #[arg(long = "exclude", value_name = "ID", value_delimiter = ',', env = "STACKCTL_EXCLUDE")]
     pub excludes: Vec<String>,
     /// Replace this resource although nothing forces it
-    #[arg(long = "replace", value_name = "ID")]
+    #[arg(long = "replace", value_name = "ID", value_delimiter = ',', env = "STACKCTL_REPLACE")]
     pub replace: Vec<String>,
     /// Take over what already exists under this resource's name; `all` for every one
-    #[arg(long = "adopt", value_name = "ID|all")]
+    #[arg(long = "adopt", value_name = "ID|all", value_delimiter = ',', env = "STACKCTL_ADOPT")]
     pub adopt: Vec<String>,
 }
 
@@ -129,7 +129,7 @@ pub struct PlanArgs {
     #[command(flatten)]
     pub goal: GoalArgs,
     /// Plan the deletion of everything
-    #[arg(long)]
+    #[arg(long, env = "STACKCTL_DESTROY")]
     pub destroy: bool,
     /// How to print the plan
     #[arg(long, value_enum, default_value_t = PlanFormat::Text, env = "STACKCTL_FORMAT")]
@@ -160,10 +160,10 @@ pub struct DestroyArgs {
     #[command(flatten)]
     pub stack: StackArgs,
     /// Destroy only this resource and what needs it
-    #[arg(long = "target", value_name = "ID")]
+    #[arg(long = "target", value_name = "ID", value_delimiter = ',', env = "STACKCTL_TARGET")]
     pub targets: Vec<String>,
     /// Leave out this resource and what it needs
-    #[arg(long = "exclude", value_name = "ID")]
+    #[arg(long = "exclude", value_name = "ID", value_delimiter = ',', env = "STACKCTL_EXCLUDE")]
     pub excludes: Vec<String>,
     /// How it runs.
     #[command(flatten)]

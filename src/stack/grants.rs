@@ -120,43 +120,24 @@ fn unknown_verb(verb: &str, target: &str, kind: &dyn AnyKind, path: &str) -> Pro
     Problem::error(path, message).at_key().label("unknown verb").help(help)
 }
 
+/// Writes a grant as a statement; without a `Sid`, which would make another logical id a change of the policy.
 fn statement(grant: &Grant, target: &str) -> Value {
     let actions: BTreeSet<&str> = grant.actions.iter().copied().collect();
     let resources: Vec<String> = grant.resources.iter().map(|suffix| format!("${{{target}.arn}}{suffix}")).collect();
-    let sid: String = [grant.verb, target].iter().flat_map(|words| camel(words)).collect();
     let resources = match &resources[..] {
         [one] => json!(one),
         several => json!(several),
     };
-    json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources})
+    json!({"Effect": "Allow", "Action": actions, "Resource": resources})
 }
 
-/// Writes words as IAM wants statement ids: letters and digits only.
-fn camel(words: &str) -> Vec<char> {
-    let mut upper = true;
-    let mut letters = Vec::new();
-    for letter in words.chars() {
-        if !letter.is_ascii_alphanumeric() {
-            upper = true;
-            continue;
-        }
-        letters.push(if upper { letter.to_ascii_uppercase() } else { letter });
-        upper = false;
-    }
-    letters
-}
-
-/// Drops repeated statements and the ids of different statements that would share one.
+/// Drops repeated statements.
 fn distinguish(statements: &mut Vec<Value>) {
     let mut kept: Vec<Value> = Vec::new();
-    for mut statement in statements.drain(..) {
-        if kept.contains(&statement) {
-            continue;
+    for statement in statements.drain(..) {
+        if !kept.contains(&statement) {
+            kept.push(statement);
         }
-        if kept.iter().any(|other| other["Sid"] == statement["Sid"]) {
-            statement.as_object_mut().map(|fields| fields.shift_remove("Sid"));
-        }
-        kept.push(statement);
     }
     *statements = kept;
 }

@@ -49,7 +49,7 @@ impl Known<'_> {
                 let item = |(index, item): (usize, &Value)| {
                     let path = join(path, &index.to_string());
                     match item {
-                        Value::Object(map) => Some(self.entries(map, &path, Some(Value::Null), problems)),
+                        Value::Object(map) => Some(self.entries(map, &path, Some(&Value::Null), problems)),
                         other => self.filled(other, &path, problems),
                     }
                 };
@@ -65,11 +65,11 @@ impl Known<'_> {
         &self,
         map: &Map<String, Value>,
         path: &str,
-        unset: Option<Value>,
+        unset: Option<&Value>,
         problems: &mut Vec<Problem>,
     ) -> Value {
         let entry = |(name, value): (&String, &Value)| {
-            let filled = self.filled(value, &join(path, name), problems).or_else(|| unset.clone());
+            let filled = self.filled(value, &join(path, name), problems).or_else(|| unset.cloned());
             Some((name.clone(), filled?))
         };
         Value::Object(map.iter().filter_map(entry).collect())
