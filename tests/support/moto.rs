@@ -27,9 +27,9 @@ pub(crate) struct Moto {
 impl Moto {
     /// Starts a server on a free port.
     pub(crate) fn start() -> Self {
-        let program = environment().join("bin/moto_server");
-        let mut command = Command::new(program);
-        command.args(["-H", "127.0.0.1", "-p", "0"]).envs(STRICT.iter().copied());
+        // The scripts of a virtual environment break when its folder is moved; its interpreter does not.
+        let mut command = Command::new(environment().join("bin/python3"));
+        command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]).envs(STRICT.iter().copied());
         let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
         let url = lines.find_map(|line| line.split_once("Running on ").map(|(_, url)| url.trim().to_owned()));
@@ -65,7 +65,11 @@ fn environment() -> PathBuf {
     let mark = venv.join("complete");
     if !mark.exists() {
         succeed(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv));
-        succeed(Command::new(venv.join("bin/pip")).args(["install", "--quiet", "--requirement"]).arg(&requirements));
+        succeed(
+            Command::new(venv.join("bin/python3"))
+                .args(["-m", "pip", "install", "--quiet", "--requirement"])
+                .arg(&requirements),
+        );
         fs_err::write(&mark, "").unwrap();
     }
     venv
