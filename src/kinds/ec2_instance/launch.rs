@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::spec::{BY_PARAMETER, MetadataOptions, RootBlockDevice, Spec};
+use super::spec::{BY_PARAMETER, BlockDevice, MetadataOptions, Spec};
 use crate::aws::Cx;
 use crate::aws::error::failed;
 use crate::aws::wait::{IAM_LIMIT, Wait};
@@ -101,7 +101,10 @@ async fn request(cx: &Cx, want: &Spec, tags: &Tags) -> Result<RunInstancesFluent
         .set_instance_market_options(want.spot.then(|| market(want)))
         .set_tag_specifications(Some(kinds.into_iter().map(|kind| tag_specification(kind, tags)).collect()));
     if let Some(root) = &want.root_block_device {
-        request = request.block_device_mappings(root_mapping(root, root_device(cx, &want.image_id).await?));
+        request = request.block_device_mappings(mapping(root, root_device(cx, &want.image_id).await?));
+    }
+    for (name, device) in want.block_devices.iter().flatten() {
+        request = request.block_device_mappings(mapping(device, name.clone()));
     }
     Ok(with_network(request, want))
 }
@@ -156,15 +159,15 @@ fn market(want: &Spec) -> api::InstanceMarketOptionsRequest {
         .build()
 }
 
-fn root_mapping(root: &RootBlockDevice, device: String) -> api::BlockDeviceMapping {
+fn mapping(wanted: &BlockDevice, device: String) -> api::BlockDeviceMapping {
     let volume = api::EbsBlockDevice::builder()
-        .set_volume_size(root.volume_size)
-        .set_volume_type(root.volume_type.as_deref().map(api::VolumeType::from))
-        .set_iops(root.iops)
-        .set_throughput(root.throughput)
-        .set_encrypted(root.encrypted)
-        .set_kms_key_id(root.kms_key_id.clone())
-        .set_delete_on_termination(root.delete_on_termination);
+        .set_volume_size(wanted.volume_size)
+        .set_volume_type(wanted.volume_type.as_deref().map(api::VolumeType::from))
+        .set_iops(wanted.iops)
+        .set_throughput(wanted.throughput)
+        .set_encrypted(wanted.encrypted)
+        .set_kms_key_id(wanted.kms_key_id.clone())
+        .set_delete_on_termination(wanted.delete_on_termination);
     api::BlockDeviceMapping::builder().device_name(device).ebs(volume.build()).build()
 }
 

@@ -1,9 +1,10 @@
 //! Reads an instance: one describe, and what only other calls show (`facts/aws.md` 12b.2).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::types::{
-    Instance, InstanceAttributeName, InstanceLifecycleType, InstanceMetadataOptionsResponse, MonitoringState, Volume,
+    EbsInstanceBlockDevice, Instance, InstanceAttributeName, InstanceLifecycleType, InstanceMetadataOptionsResponse,
+    MonitoringState, Volume,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,14 +12,16 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::spec::{
-    BY_PARAMETER, CpuOptions, CreditSpecification, Credits, MetadataOptions, RootBlockDevice, Shutdown, Spec,
-    plain_price,
+    BY_PARAMETER, BlockDevice, CpuOptions, CreditSpecification, Credits, MetadataOptions, Shutdown, Spec, plain_price,
 };
 use super::state_of;
 use crate::aws::Cx;
 use crate::aws::error::failed;
 use crate::kind::{KindError, Result};
 use crate::kinds::ec2::filter;
+
+/// Volumes by device name.
+type Devices = Option<BTreeMap<String, BlockDevice>>;
 
 /// Lists instances of any state.
 pub(super) async fn list(cx: &Cx, filters: &[(String, Vec<&str>)]) -> Result<Vec<Instance>> {
@@ -42,9 +45,9 @@ pub(super) async fn one(cx: &Cx, id: &str) -> Result<Instance> {
 /// Reads the spec of an instance; what AWS cannot show is taken as wanted.
 pub(super) async fn spec(cx: &Cx, instance: &Instance, want: Option<&Spec>) -> Result<Spec> {
     let id = instance.instance_id.as_deref().unwrap_or_default();
-    let ((script, termination, stop, shutdown), root, credits, price) = tokio::try_join!(
+    let ((script, termination, stop, shutdown), (root, others), credits, price) = tokio::try_join!(
         attributes(cx, id),
-        root_volume(cx, instance),
+        volumes(cx, instance, want),
         credits(cx, instance),
         spot_price(cx, instance),
     )?;
@@ -78,6 +81,7 @@ pub(super) async fn spec(cx: &Cx, instance: &Instance, want: Option<&Spec>) -> R
             Some(CpuOptions { core_count: options.core_count?, threads_per_core: options.threads_per_core? })
         }),
         root_block_device: root,
+        block_devices: others,
     })
 }
 
@@ -156,17 +160,31 @@ fn decode(text: &str) -> String {
     bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| text.to_owned())
 }
 
-async fn root_volume(cx: &Cx, instance: &Instance) -> Result<Option<RootBlockDevice>> {
-    let mappings = instance.block_device_mappings.iter().flatten();
-    let mut roots = mappings.filter(|mapping| mapping.device_name == instance.root_device_name);
-    let Some(ebs) = roots.next().and_then(|mapping| mapping.ebs.clone()) else { return Ok(None) };
-    let answer = cx.aws.ec2().describe_volumes().volume_ids(ebs.volume_id.unwrap_or_default()).send().await;
-    let volumes = answer.map_err(failed("DescribeVolumes"))?.volumes.unwrap_or_default();
-    Ok(volumes.first().map(|volume| root_of(volume, ebs.delete_on_termination)))
+/// Reads the volume that it boots from, and of the others those that are wanted: the rest may be anybody's.
+async fn volumes(cx: &Cx, instance: &Instance, want: Option<&Spec>) -> Result<(Option<BlockDevice>, Devices)> {
+    let wanted = want.and_then(|want| want.block_devices.as_ref());
+    let root = instance.root_device_name.as_ref();
+    let mut others = BTreeMap::new();
+    let mut first = None;
+    for mapping in instance.block_device_mappings.iter().flatten() {
+        let (Some(device), Some(ebs)) = (&mapping.device_name, &mapping.ebs) else { continue };
+        if Some(device) == root {
+            first = volume(cx, ebs).await?;
+        } else if wanted.is_some_and(|wanted| wanted.contains_key(device)) {
+            others.extend(volume(cx, ebs).await?.map(|volume| (device.clone(), volume)));
+        }
+    }
+    Ok((first, wanted.map(|_| others)))
 }
 
-fn root_of(volume: &Volume, delete_on_termination: Option<bool>) -> RootBlockDevice {
-    RootBlockDevice {
+async fn volume(cx: &Cx, ebs: &EbsInstanceBlockDevice) -> Result<Option<BlockDevice>> {
+    let id = ebs.volume_id.as_deref().unwrap_or_default();
+    let answer = cx.aws.ec2().describe_volumes().volume_ids(id).send().await.map_err(failed("DescribeVolumes"))?;
+    Ok(answer.volumes.unwrap_or_default().first().map(|volume| device_of(volume, ebs.delete_on_termination)))
+}
+
+fn device_of(volume: &Volume, delete_on_termination: Option<bool>) -> BlockDevice {
+    BlockDevice {
         volume_size: volume.size,
         volume_type: volume.volume_type.as_ref().map(|kind| kind.as_str().to_owned()),
         iops: volume.iops,

@@ -105,7 +105,12 @@ pub struct Spec {
     /// The volume that it boots from; unset for what the image says. A change makes a new machine.
     #[serde(default)]
     #[schemars(extend("x-immutable" = true, "x-computed" = true))]
-    pub root_block_device: Option<RootBlockDevice>,
+    pub root_block_device: Option<BlockDevice>,
+    /// Further volumes by device name, such as `/dev/sdf`. A change makes a new machine; a device that leaves the file
+    /// stays with the machine that has it, since there may be data on it.
+    #[serde(default)]
+    #[schemars(extend("x-immutable" = true, "x-computed" = true))]
+    pub block_devices: Option<BTreeMap<String, BlockDevice>>,
 }
 
 /// A script for the first boot: one of `text`, `file` and `template`.
@@ -209,10 +214,10 @@ pub struct CpuOptions {
     pub threads_per_core: i32,
 }
 
-/// The volume that an instance boots from; what is unset is the image's or AWS's choice.
+/// A volume of an instance; what is unset is the image's or AWS's choice.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct RootBlockDevice {
+pub struct BlockDevice {
     /// Size in GiB.
     #[schemars(extend("x-computed" = true))]
     pub volume_size: Option<i32>,
@@ -360,14 +365,19 @@ impl Spec {
             let fault = Fault::new("security_group_ids", "an instance has at least one security group");
             faults.push(fault.help("remove the line for the VPC's default group"));
         }
-        faults.extend(self.root_faults());
+        let root = self.root_block_device.iter().map(|root| ("root_block_device".to_owned(), root));
+        let others =
+            self.block_devices.iter().flatten().map(|(name, device)| (format!("block_devices.{name}"), device));
+        faults.extend(root.chain(others).filter_map(|(path, device)| device.fault(&path)));
         faults
     }
+}
 
-    fn root_faults(&self) -> Option<Fault> {
-        let key = self.root_block_device.as_ref()?.kms_key_id.as_deref()?;
+impl BlockDevice {
+    fn fault(&self, path: &str) -> Option<Fault> {
+        let key = self.kms_key_id.as_deref()?;
         let by_arn = key.contains("${") || (key.starts_with("arn:") && key.contains(":key/"));
-        let fault = || Fault::new("root_block_device.kms_key_id", format!("{key} is not the ARN of a key"));
+        let fault = || Fault::new(format!("{path}.kms_key_id"), format!("{key} is not the ARN of a key"));
         (!by_arn).then(|| fault().help("EC2 shows keys by their ARN alone; write arn:aws:kms:…:key/…"))
     }
 }
