@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -36,10 +37,10 @@ pub struct Globals {
     #[arg(long, global = true, value_name = "URL", env = "STACKCTL_ENDPOINT_URL", conflicts_with = "local")]
     pub endpoint_url: Option<String>,
     /// Use the local cloud in .stackctl/local instead of AWS
-    #[arg(long, global = true, env = "STACKCTL_LOCAL")]
+    #[arg(long, global = true, env = "STACKCTL_LOCAL", value_parser = BoolishValueParser::new())]
     pub local: bool,
     /// Write without colours
-    #[arg(long, global = true, env = "STACKCTL_NO_COLOR")]
+    #[arg(long, global = true, env = "STACKCTL_NO_COLOR", value_parser = BoolishValueParser::new())]
     pub no_color: bool,
     /// Log AWS calls to standard error; twice for more
     #[arg(short, long, global = true, action = clap::ArgAction::Count, env = "STACKCTL_VERBOSE")]
@@ -129,13 +130,13 @@ pub struct PlanArgs {
     #[command(flatten)]
     pub goal: GoalArgs,
     /// Plan the deletion of everything
-    #[arg(long, env = "STACKCTL_DESTROY")]
+    #[arg(long, env = "STACKCTL_DESTROY", value_parser = BoolishValueParser::new())]
     pub destroy: bool,
     /// How to print the plan
     #[arg(long, value_enum, default_value_t = PlanFormat::Text, env = "STACKCTL_FORMAT")]
     pub format: PlanFormat,
     /// Exit with 2 when there are changes
-    #[arg(long, env = "STACKCTL_DETAILED_EXITCODE")]
+    #[arg(long, env = "STACKCTL_DETAILED_EXITCODE", value_parser = BoolishValueParser::new())]
     pub detailed_exitcode: bool,
 }
 
@@ -174,7 +175,7 @@ pub struct DestroyArgs {
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
     /// Do not ask
-    #[arg(short = 'y', long, alias = "yes", env = "STACKCTL_AUTO_APPROVE")]
+    #[arg(short = 'y', long, alias = "yes", env = "STACKCTL_AUTO_APPROVE", value_parser = BoolishValueParser::new())]
     pub auto_approve: bool,
     /// How many resources at once
     #[arg(long, value_name = "N", default_value_t = 24, env = "STACKCTL_PARALLELISM")]

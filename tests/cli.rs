@@ -108,6 +108,18 @@ fn variables_of_the_environment_stand_for_flags() {
 }
 
 #[test]
+fn switches_of_the_environment_are_1_or_true_and_nothing_vague() {
+    let plan = |value: &str| {
+        let sandbox = Sandbox::new().local().set("STACKCTL_DETAILED_EXITCODE", value);
+        sandbox.write("stack.yaml", STACK);
+        sandbox.run(&["plan", "--var", "shards=1"])
+    };
+    for (value, code) in [("1", 2), ("true", 2), ("0", 0), ("false", 0), ("perhaps", 64)] {
+        plan(value).code(code);
+    }
+}
+
+#[test]
 fn stack_files_are_found() {
     let sandbox = Sandbox::new().local();
     sandbox.run(&["validate"]).code(1).has("there is no stack file here");
