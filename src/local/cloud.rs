@@ -18,11 +18,12 @@ use http::request::Parts;
 use http::{Request, Response};
 use serde_json::{Value, json};
 use thiserror::Error;
+use tokio::sync::Notify;
 
 use super::dynamodb::Tables;
 use super::kinesis::Streams;
-use super::registry::{Handler, Wire};
-use super::router::{self, Caller, Form, Route};
+use super::registry::{Entry, Handler, SERVICES, Wire};
+use super::router::{self, Caller, Form};
 use super::store::{Store, Table};
 use super::{Answer, Call, Fault, Input, Outcome, Settings, envelope};
 
@@ -65,12 +66,25 @@ pub(crate) struct Cloud {
     inner: Arc<Inner>,
 }
 
+/// For whom one of the cloud's own services makes a call.
+#[derive(Debug, Clone)]
+pub(crate) struct Who {
+    pub(crate) account: String,
+    pub(crate) region: String,
+    /// ARN of the role whose policies the call must pass; none for the service itself.
+    pub(crate) role: Option<String>,
+    /// Where the cloud can be reached from outside, for functions that call it.
+    pub(crate) endpoint: String,
+}
+
 struct Inner {
     rows: Store,
     streams: Streams,
     tables: Tables,
     settings: Settings,
     calls: Mutex<BTreeMap<(String, String), u64>>,
+    /// Rings when records have come in.
+    bell: Notify,
     home: Option<PathBuf>,
     /// Held for as long as the state is in use; the system drops it with the process.
     _lock: Option<File>,
@@ -104,7 +118,8 @@ impl Cloud {
         let streams = Streams::new(home.map(|dir| dir.join("kinesis")), settings.delay);
         let tables = Tables::new(home.map(|dir| dir.join("dynamodb")));
         let home = home.map(Path::to_owned);
-        Self { inner: Arc::new(Inner { rows, streams, tables, settings, calls: Mutex::default(), home, _lock: lock }) }
+        let (calls, bell) = (Mutex::default(), Notify::new());
+        Self { inner: Arc::new(Inner { rows, streams, tables, settings, calls, bell, home, _lock: lock }) }
     }
 
     /// Answers one HTTP request to any service.
@@ -135,34 +150,64 @@ impl Cloud {
             Err(fault) => return envelope::respond(&guess, Err(fault)),
         };
         let outcome = match router::decode(parts, body, &route, caller, &self.inner.settings) {
-            Ok(call) => self.call(&route, &call).await,
+            Ok(call) => {
+                self.count(route.entry, &call);
+                self.call(route.entry, &call).await
+            }
             Err(fault) => Err(fault),
         };
         envelope::respond(&route.form, outcome)
     }
 
-    async fn call(&self, route: &Route, call: &Call) -> Outcome {
-        self.count(route, call);
+    /// Answers a call that one of the cloud's own services makes, without the way through HTTP.
+    pub(crate) async fn ask(&self, who: &Who, service: &str, operation: &str, input: Input) -> Outcome {
+        let Some(entry) = SERVICES.iter().find(|entry| entry.signing == service) else {
+            return Err(Fault::new("UnknownOperationException", format!("the local cloud has no service {service}")));
+        };
+        let mut call = Call::new(operation, input, jiff::Timestamp::now().as_millisecond());
+        call.account.clone_from(&who.account);
+        call.region.clone_from(&who.region);
+        call.role.clone_from(&who.role);
+        call.endpoint.clone_from(&who.endpoint);
+        call.delay = i64::from(self.inner.settings.delay);
+        self.call(entry, &call).await
+    }
+
+    async fn call(&self, entry: &Entry, call: &Call) -> Outcome {
         let rows = &self.inner.rows;
-        match route.entry.handler {
+        let outcome = match entry.handler {
             Handler::Rows(service) => match rows.transaction(call, |tx| service.handle(tx, call))? {
                 Answer::Later(work) => work.run().await,
                 answer => Ok(answer),
             },
             Handler::Streams => self.inner.streams.handle(rows, call).await,
             Handler::Tables => self.inner.tables.handle(rows, call),
+        };
+        if call.operation.starts_with("PutRecord") {
+            self.inner.bell.notify_waiters();
         }
+        outcome
     }
 
-    fn count(&self, route: &Route, call: &Call) {
-        let operation = match (route.entry.wire, &call.input) {
+    /// Waits for the next records that are put into any stream.
+    pub(crate) async fn stirred(&self) {
+        self.inner.bell.notified().await;
+    }
+
+    /// Returns the stored rows, for what the cloud does by itself.
+    pub(crate) fn rows(&self) -> &Store {
+        &self.inner.rows
+    }
+
+    fn count(&self, entry: &Entry, call: &Call) {
+        let operation = match (entry.wire, &call.input) {
             (Wire::Rest, Input::Rest { segments, .. }) => {
                 format!("{} {}", call.operation, segments.get(1).map_or("", String::as_str))
             }
             _ => call.operation.clone(),
         };
         let mut calls = self.inner.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        *calls.entry((route.entry.signing.to_owned(), operation)).or_default() += 1;
+        *calls.entry((entry.signing.to_owned(), operation)).or_default() += 1;
     }
 
     /// Returns how often each operation was called: service, operation, count. Lambda's operations are a

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::flow::Flow;
 use super::{Cloud, Fault, OpenError, Settings, envelope, router};
 
 /// Larger than any request that AWS takes in one piece (Lambda code: 50 MB, as base64).
@@ -23,6 +24,7 @@ pub(crate) struct Listener {
     address: SocketAddr,
     stop: CancellationToken,
     task: JoinHandle<io::Result<()>>,
+    flow: Option<Flow>,
 }
 
 impl Listener {
@@ -42,8 +44,16 @@ impl Listener {
         (&mut self.task).await.map_err(io::Error::other)?
     }
 
-    /// Finishes the requests in flight and gives the state back.
+    /// Lets records move by themselves.
+    pub(crate) fn start_flow(&mut self) {
+        self.flow.get_or_insert_with(|| Flow::start(self.cloud.clone(), format!("http://{}", self.address)));
+    }
+
+    /// Finishes the records and requests in flight and gives the state back.
     pub(crate) async fn stop(self) -> io::Result<()> {
+        if let Some(flow) = self.flow {
+            flow.stop().await;
+        }
         self.stop.cancel();
         let served = self.task.await.map_err(io::Error::other)?;
         self.cloud.withdraw().and(served)
@@ -53,7 +63,8 @@ impl Listener {
 /// Opens the cloud in `dir` and serves it on `address`; port 0 takes a free one.
 pub(crate) async fn serve(dir: &Path, address: SocketAddr, settings: Settings) -> Result<Listener, OpenError> {
     let cloud = Cloud::open(dir, settings)?;
-    let listener = listen(cloud, address).await.map_err(|source| OpenError::Bind { address, source })?;
+    let mut listener = listen(cloud, address).await.map_err(|source| OpenError::Bind { address, source })?;
+    listener.start_flow();
     let announced = listener.cloud.announce(&listener.url());
     announced.map_err(|source| OpenError::Folder { dir: dir.to_owned(), source })?;
     Ok(listener)
@@ -66,7 +77,7 @@ pub(crate) async fn listen(cloud: Cloud, address: SocketAddr) -> io::Result<List
     let stop = CancellationToken::new();
     let app = Router::new().fallback(answer).with_state(cloud.clone());
     let server = axum::serve(socket, app).with_graceful_shutdown(stop.clone().cancelled_owned());
-    Ok(Listener { cloud, address, stop, task: tokio::spawn(server.into_future()) })
+    Ok(Listener { cloud, address, stop, task: tokio::spawn(server.into_future()), flow: None })
 }
 
 async fn answer(State(cloud): State<Cloud>, request: Request) -> Response<Body> {

@@ -13,6 +13,7 @@ pub(crate) mod constraint;
 mod dynamodb;
 mod ec2;
 mod envelope;
+pub(crate) mod flow;
 pub(crate) mod iam;
 mod kinesis;
 mod lambda;
@@ -32,7 +33,7 @@ mod testing;
 
 use serde_json::Value;
 
-pub(crate) use cloud::{Cloud, OpenError, reset};
+pub(crate) use cloud::{Cloud, OpenError, Who, reset};
 pub(crate) use listener::serve;
 pub(crate) use protocol::{Answer, Input, Params, Xml};
 pub(crate) use settings::Settings;
@@ -59,6 +60,8 @@ pub(crate) struct Call {
     pub(crate) now: i64,
     /// Milliseconds that a state change takes: a resource made now is ready at `now + delay`.
     pub(crate) delay: i64,
+    /// ARN of the role that calls; its policies decide. The account itself, which may do anything, has none.
+    pub(crate) role: Option<String>,
     /// Where the caller reached the local cloud, such as `http://127.0.0.1:4566`, for URLs in answers.
     pub(crate) endpoint: String,
 }
@@ -73,6 +76,7 @@ impl Call {
             input,
             now,
             delay: 0,
+            role: None,
             endpoint: "http://127.0.0.1".to_owned(),
         }
     }

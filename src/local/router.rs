@@ -138,6 +138,7 @@ pub(crate) fn decode(
         input,
         now: jiff::Timestamp::now().as_millisecond(),
         delay: i64::from(settings.delay),
+        role: None,
         endpoint: endpoint(parts),
     })
 }

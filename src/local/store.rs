@@ -57,6 +57,33 @@ impl Store {
     }
 }
 
+/// A row with the account and region that it belongs to.
+pub(crate) struct Placed<T> {
+    pub(crate) account: String,
+    pub(crate) region: String,
+    pub(crate) value: T,
+}
+
+impl Store {
+    /// Reads the rows of a regional table in all accounts and regions.
+    pub(crate) fn everywhere<T: DeserializeOwned>(&self, table: Table) -> Result<Vec<Placed<T>>, Fault> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = connection
+            .prepare_cached("SELECT scope, value FROM rows WHERE kind = ? ORDER BY scope, key")
+            .map_err(internal)?;
+        let rows = found
+            .query_map(params![table.name], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
+            .map_err(internal)?;
+        rows.map(|row| {
+            let (scope, text) = row.map_err(internal)?;
+            let (account, region) = scope.split_once('/').unwrap_or((&scope, ""));
+            let value = serde_json::from_str(&text).map_err(internal)?;
+            Ok(Placed { account: account.to_owned(), region: region.to_owned(), value })
+        })
+        .collect()
+    }
+}
+
 /// One open transaction, seen from one caller's account and region.
 pub(crate) struct Tx<'a> {
     inner: rusqlite::Transaction<'a>,
