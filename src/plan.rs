@@ -127,6 +127,9 @@ pub enum Reason {
     Requested,
     /// `--adopt`: it exists and becomes the stack's.
     Adopted,
+    /// What is taken over has another ARN than the stack would give it: it lies on another IAM path, and the sweep for
+    /// what has left the file looks on the stack's own path only.
+    Astray,
     /// The file no longer lists it.
     Removed,
     /// The stack is being destroyed.

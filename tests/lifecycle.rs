@@ -188,6 +188,25 @@ fn another_logical_id_is_only_another_tag() {
 }
 
 #[test]
+fn a_role_on_another_path_is_adopted_with_a_word_about_its_path() {
+    let world = World::of(Sandbox::new(), "us-east-1");
+    world.sandbox.write(
+        "stack.yaml",
+        "stack: small\nresources:\n  reader: {type: iam_role, service: lambda.amazonaws.com}\n  other: {type: iam_role, service: ec2.amazonaws.com}\n",
+    );
+    let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Principal":{"Service":"lambda.amazonaws.com"}}]}"#;
+    let iam = world.account.aws.iam();
+    world.account.call(iam.create_role().role_name("reader").assume_role_policy_document(trust).send());
+    let own = iam.create_role().role_name("other").path("/stackctl/small/").assume_role_policy_document(trust);
+    world.account.call(own.send());
+    let plan = world.plan(&["--adopt", "all"]).code(2).has("is taken over");
+    assert_eq!(plan.stdout.matches("not on the stack's IAM path").count(), 1, "{plan}");
+    world.apply(&["--adopt", "all"]);
+    world.run(&["destroy", "-y"], &[]).code(0).has("nothing is left");
+    assert!(world.account.contents().iter().all(|arn| !arn.contains(":role/")));
+}
+
+#[test]
 fn a_foreign_stream_is_not_touched_until_it_is_adopted() {
     let world = World::small();
     let kinesis = world.account.aws.kinesis();

@@ -139,6 +139,9 @@ impl Kind for DynamodbTable {
         let fresh = Spec { point_in_time_recovery: recovery, time_to_live, ..wire::read(&table)? };
         call::run(cx, &steps::between(want, &fresh), want).await?;
         let table = call::describe(cx).await?;
+        let mut own = tags.clone();
+        own.retain(|key, _| [marks::STACK, marks::RESOURCE].contains(&key.as_str()));
+        call::wait_tags(cx, table.table_arn.as_deref().unwrap_or_default(), &own, &[]).await?;
         Ok((table.table_name.clone().unwrap_or_default(), outputs_of(&table, want)))
     }
 
@@ -169,7 +172,7 @@ impl Kind for DynamodbTable {
             let request = cx.aws.dynamodb().untag_resource().resource_arn(&arn).set_tag_keys(Some(remove.to_vec()));
             request.send().await.map_err(failed("UntagResource"))?;
         }
-        Ok(())
+        call::wait_tags(cx, &arn, set, remove).await
     }
 
     async fn owned(cx: &Cx) -> Result<Vec<Owned>> {

@@ -189,7 +189,16 @@ impl Planner<'_> {
         }
         if step.action != Action::NoOp && marks::stack_of(&found.tags).is_none() {
             step.reasons.insert(0, Reason::Adopted);
+            if self.is_astray(resource, found) {
+                step.reasons.insert(1, Reason::Astray);
+            }
         }
+    }
+
+    /// Tells whether the ARN of what exists differs from the one that the resource would have.
+    fn is_astray(&self, resource: &Resource, found: &Found) -> bool {
+        let own = self.outputs.get(&resource.id).and_then(|outputs| outputs.get("arn"));
+        own.is_some_and(|own| found.outputs.get("arn").is_some_and(|arn| arn != own))
     }
 
     /// Tells whether something it needs is deleted before it is made anew, so that the old object must go before that.

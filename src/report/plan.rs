@@ -95,6 +95,10 @@ fn reason_text(reason: &Reason, action: Action) -> Option<String> {
         Reason::Renamed { from } => format!("renamed from {from}; {}", order(action)),
         Reason::Requested => "replacement requested".to_owned(),
         Reason::Adopted => "exists already; is taken over".to_owned(),
+        Reason::Astray => {
+            "not on the stack's IAM path: once it leaves the file it will not be found, so destroy or delete it first"
+                .to_owned()
+        }
         Reason::Removed => "no longer in the file".to_owned(),
         Reason::Retained => "retained: stays in AWS, no longer part of the stack".to_owned(),
     })

@@ -95,10 +95,6 @@ pub struct Spec {
     #[serde(default)]
     #[schemars(extend("x-immutable" = true, "x-computed" = true))]
     pub tenancy: Option<Tenancy>,
-    /// Placement group; unset for none.
-    #[serde(default)]
-    #[schemars(extend("x-immutable" = true))]
-    pub placement_group: Option<String>,
     /// CPU credits of T types; unset for the type's default.
     #[serde(default)]
     #[schemars(extend("x-computed" = true))]

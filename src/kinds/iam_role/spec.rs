@@ -95,6 +95,12 @@ impl Spec {
         if self.description.as_ref().is_some_and(|text| text.chars().count() > 1000) {
             faults.push(Fault::new("description", "a description has at most 1000 characters"));
         }
+        // IAM API, `CreateRole`; those of policies may have any letters.
+        let takes = |letter: char| matches!(letter, '\t' | '\n' | '\r' | ' '..='~' | '\u{a1}'..='\u{ff}');
+        if let Some(letter) = self.description.iter().flat_map(|text| text.chars()).find(|letter| !takes(*letter)) {
+            let fault = Fault::new("description", format!("IAM does not accept the character {letter:?} here"));
+            faults.push(fault.help("use characters up to U+00FF only"));
+        }
         let bounds = self.permissions_boundary.iter().map(|arn| ("permissions_boundary", arn));
         let attached = self.managed_policy_arns.iter().map(|arn| ("managed_policy_arns", arn));
         for (path, arn) in bounds.chain(attached).filter(|(_, arn)| is_wrong(arn, is_policy_arn)) {
@@ -167,6 +173,13 @@ mod tests {
         assert_eq!(faults("lambda")[0].path, "service");
         assert_eq!(faults("ec2.amazonaws.com.cn"), []);
         assert_eq!(faults("${var.service}"), []);
+    }
+
+    #[test]
+    fn descriptions_have_letters_of_western_europe() {
+        let faults = |text: &str| spec(json!({"description": text})).faults();
+        assert_eq!(faults("Crème brûlée"), []);
+        assert_eq!(faults("Роль")[0].path, "description");
     }
 
     #[test]

@@ -85,7 +85,7 @@ impl Kind for KinesisAnalyticsApplication {
         if detail.application_status == ApplicationStatus::Deleting {
             return Ok(None);
         }
-        let tags = calls::tags_of(cx, &detail.application_arn).await?;
+        let Some(tags) = found(calls::tags_of(cx, &detail.application_arn).await)? else { return Ok(None) };
         Ok(Some(Observed {
             physical: detail.application_name.clone(),
             spec: wire::spec_of(&detail),
