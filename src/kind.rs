@@ -191,7 +191,8 @@ impl Fault {
 /// Extensions that the differ reads from fields (`#[schemars(extend("x-…" = true))]`):
 /// `x-immutable` a change forces replacement · `x-computed` AWS chooses when unset, so unset is never compared ·
 /// `x-source` local input that AWS never shows, never compared · `x-derived` filled by `prepare`, not by users ·
-/// `x-sensitive` shown masked.
+/// `x-sensitive` shown masked · `x-pins` AWS does not delete an object of this type while the field names it ·
+/// `x-loses` the field's value goes when the object of this type that it names is deleted.
 pub trait Kind: Send + Sync + 'static {
     /// `type:` in a stack file.
     const TYPE: &'static str;

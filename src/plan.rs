@@ -3,6 +3,7 @@
 //! Pure: the stack, its graph and what is live give a plan. The action decides; the reason only explains.
 
 mod make;
+mod ties;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -122,6 +123,11 @@ pub enum Reason {
     Renamed {
         /// Identifier of the object under the old name.
         from: String,
+    },
+    /// What it has of another resource goes when that is made anew, and is given back.
+    Undone {
+        /// Logical id of the other one.
+        by: String,
     },
     /// `--replace`.
     Requested,

@@ -23,7 +23,7 @@ pub struct Spec {
     /// Name of the role that it hands out, such as `${producer_role.name}`; a profile holds one at most. Machines that
     /// run keep the credentials of the role they have until they are associated anew.
     #[serde(deserialize_with = "fields::text")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("x-loses" = "iam_role"))]
     pub role: Option<String>,
 }
 

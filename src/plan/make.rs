@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::{Action, Blocked, Goal, Plan, Reason, Step, resolve_outputs};
+use super::{Action, Blocked, Goal, Plan, Reason, Step, resolve_outputs, ties};
 use crate::aws::marks;
 use crate::diff::{Change, diff};
 use crate::graph::Graph;
@@ -31,6 +31,7 @@ pub fn make(stack: &Stack, graph: &Graph, live: &Live, place: &Place, goal: &Goa
         planner.resource(resource);
     }
     planner.orphans();
+    planner.blocked.extend(ties::pinned(&planner.steps, graph));
     let outputs = planner.stack_outputs();
     Plan {
         stack: stack.name.clone(),
@@ -109,7 +110,10 @@ impl Planner<'_> {
     fn converge(&mut self, resource: &Resource, step: &mut Step) {
         match step.found.clone() {
             None => self.create(resource, step),
-            Some(found) if self.may_touch(resource, &found) => self.compare(resource, step, &found),
+            Some(found) if self.may_touch(resource, &found) => {
+                self.compare(resource, step, &found);
+                self.give_back(resource, step, found);
+            }
             Some(_) => {}
         }
     }
@@ -189,6 +193,28 @@ impl Planner<'_> {
         }
         if step.action != Action::NoOp && marks::stack_of(&found.tags).is_none() {
             step.reasons.insert(0, Reason::Adopted);
+        }
+    }
+
+    /// Compares once more without what goes when something that it needs is made anew: that has to be given back.
+    fn give_back(&self, resource: &Resource, step: &mut Step, mut found: Found) {
+        let needs = self.graph.with_needs(&BTreeSet::from([resource.id.clone()]));
+        let gone = self.steps.iter().filter(|other| other.action == Action::DeleteCreate && needs.contains(&other.id));
+        let undone: Vec<Reason> = gone
+            .filter(|other| ties::take_away(resource.kind.fields(), &mut found.spec, other))
+            .map(|other| Reason::Undone { by: other.id.clone() })
+            .collect();
+        if undone.is_empty() {
+            return;
+        }
+        let mut reasons = std::mem::take(&mut step.reasons);
+        (step.action, step.found) = (Action::NoOp, Some(found.clone()));
+        self.compare(resource, step, &found);
+        if step.action == Action::Update {
+            reasons.extend(undone);
+            step.reasons = reasons;
+        } else if step.action != Action::NoOp {
+            step.reasons.extend(undone);
         }
     }
 

@@ -141,6 +141,8 @@ fn schema() -> Value {
         "secret": text(json!({"x-sensitive": true})),
         "refs": {"type": "array", "items": {"type": "string"}},
         "pin": text(json!({"x-immutable": true})),
+        "held": text(json!({"x-pins": "thing"})),
+        "lent": text(json!({"x-loses": "thing"})),
         "nested": {"type": "object", "additionalProperties": text(json!({"x-sensitive": true}))},
     }})
 }
@@ -223,7 +225,7 @@ impl AnyKind for Fake {
     }
 
     fn normal(&self, spec: &Value) -> std::result::Result<Value, SpecFault> {
-        let mut normal = json!({"value": "", "fixed": "", "secret": "", "refs": [], "pin": "", "nested": {}});
+        let mut normal = json!({"value": "", "fixed": "", "secret": "", "refs": [], "pin": "", "held": "", "lent": null, "nested": {}});
         let map = normal.as_object_mut().unwrap();
         map.extend(spec.as_object().cloned().unwrap_or_default());
         Ok(normal)
@@ -323,8 +325,13 @@ impl AnyKind for Fake {
             let id = format!("{}-{}", self.type_name, object.serial);
             let user =
                 contents.objects.iter().find(|(_, other)| other.spec["refs"].as_array().unwrap().contains(&json!(id)));
-            if let Some(((_, user), _)) = user.filter(|_| contents.strict) {
+            let held = contents.objects.iter().find(|(_, other)| other.spec["held"] == json!(id));
+            if let Some(((_, user), _)) = user.filter(|_| contents.strict).or(held) {
                 return Err(KindError::new(Class::Busy, format!("{} is used by {user}", at.1)));
+            }
+            let arn = json!(self.arn(&object.name));
+            for other in contents.objects.values_mut().filter(|other| other.spec["lent"] == arn) {
+                other.spec["lent"] = Value::Null;
             }
             contents.objects.remove(&at);
             Ok(())
