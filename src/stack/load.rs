@@ -74,8 +74,8 @@ impl Loader<'_> {
     fn stack(&self, source: &Source, problems: &mut Vec<Problem>) -> Stack {
         self.check_keys(problems);
         let dir = self.path.parent().map(PathBuf::from).unwrap_or_default();
-        let name = self.name(&Known { variables: &self.variables, stack: None, dir: &dir }, problems);
-        let known = Known { variables: &self.variables, stack: name.as_deref(), dir: &dir };
+        let name = self.name(&Known { variables: &self.variables, stack: None, dir: &dir, left_out: false }, problems);
+        let known = Known { variables: &self.variables, stack: name.as_deref(), dir: &dir, left_out: false };
         let name = name.clone().unwrap_or_default();
         let tags = common::tags(self.filled("tags", &known, problems).as_ref(), "tags", problems);
         common::check_count(&tags, "", problems);
@@ -281,6 +281,17 @@ mod tests {
         assert_eq!(role.spec["inline_policies"]["grants"]["Statement"].as_array().unwrap().len(), 2);
         assert_eq!(loaded.stack.secrets, ["k1"]);
         assert_eq!(loaded.stack.resources["orders"].spec["kms_key"], json!("k1"));
+    }
+
+    #[test]
+    fn what_is_left_out_needs_no_texts_but_right_types() {
+        let text = "stack: s\nvariables: {key: {default: null}}\nresources:\n  a: {type: fake_stream, when: \"${var.key}\", \
+                    kms_key: \"key ${var.key}\", shard_count: ";
+        assert!(fake::load(&format!("{text}2}}\n")).unwrap().stack.resources.is_empty());
+        let problems = fake::problems(&format!("{text}many, hsh: x}}\n"));
+        assert!(problems.contains("`shard_count` is") && problems.contains("unknown field `hsh`"), "{problems}");
+        let problems = fake::problems(&text.replace("when: \"${var.key}\", ", "").replace(", shard_count: ", "}\n"));
+        assert!(problems.contains("is null and cannot be part of a text"), "{problems}");
     }
 
     #[test]

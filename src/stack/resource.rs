@@ -50,13 +50,23 @@ impl Reader<'_> {
             problems.push(Problem::error(&path, message).help("write `ID: {type: KIND, …}`"));
             return Draft { id, path, kind: None, left_out: false, fields: Map::new() };
         };
-        let fields = match self.known.fill(value, &path, problems) {
+        let left_out = self.is_left_out(written, &path, problems);
+        let kind = self.kind(id, &path, written, problems);
+        let others = written.iter().filter(|(name, _)| *name != "when");
+        let others: Map<String, Value> = others.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let known = Known { left_out, ..*self.known };
+        let fields = match known.fill(&Value::Object(others), &path, problems) {
             Value::Object(fields) => fields,
             _ => Map::new(),
         };
-        let kind = self.kind(id, &path, written, problems);
-        let left_out = written.contains_key("when") && is_off(fields.get("when"), &path, problems);
         Draft { id, path, kind, left_out, fields }
+    }
+
+    /// Reads `when:` before anything else is filled in: what it leaves out may lack what it asks for.
+    fn is_left_out(&self, written: &Map<String, Value>, path: &str, problems: &mut Vec<Problem>) -> bool {
+        let Some(when) = written.get("when") else { return false };
+        let when = self.known.fill(when, &join(path, "when"), problems);
+        is_off(&when, path, problems)
     }
 
     fn kind(
@@ -102,6 +112,7 @@ impl Reader<'_> {
         };
         shape.take_unknown(&mut spec, problems);
         if draft.left_out {
+            problems.extend(shape.wrong_values(&spec));
             return None;
         }
         let mut common = common::read(draft.id, &draft.path, &draft.fields, kind, problems);
@@ -211,9 +222,8 @@ fn check_id(id: &str, path: &str, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Tells whether a `when:` says no. Unset by a null reference, it is no longer among the fields.
-fn is_off(when: Option<&Value>, path: &str, problems: &mut Vec<Problem>) -> bool {
-    let Some(when) = when else { return true };
+/// Tells whether a `when:` says no.
+fn is_off(when: &Value, path: &str, problems: &mut Vec<Problem>) -> bool {
     if let Some(reference) =
         references(when).iter().find(|reference| matches!(reference, Reference::Output { .. } | Reference::Place(_)))
     {

@@ -13,6 +13,7 @@ use super::text::read;
 use super::variables::{Variables, plain};
 
 /// What references stand for at load.
+#[derive(Clone, Copy)]
 pub(super) struct Known<'a> {
     /// Values of variables.
     pub(super) variables: &'a Variables,
@@ -20,6 +21,8 @@ pub(super) struct Known<'a> {
     pub(super) stack: Option<&'a str>,
     /// Folder that paths are relative to.
     pub(super) dir: &'a Path,
+    /// Whether what is filled in is left out of the stack: a field that a null leaves without a text is unset then.
+    pub(super) left_out: bool,
 }
 
 /// What one reference turned out to be.
@@ -100,16 +103,17 @@ impl Known<'_> {
             match segment {
                 Segment::Text(text) => result.push_str(&escape(text)),
                 Segment::Reference(reference, at) => {
-                    result.push_str(&self.part(reference, &text[at.clone()], path, problems));
+                    result.push_str(&self.part(reference, &text[at.clone()], path, problems)?);
                 }
             }
         }
         Some(Value::from(result))
     }
 
-    /// Returns the text of a reference amid other text.
-    fn part(&self, reference: &Reference, written: &str, path: &str, problems: &mut Vec<Problem>) -> String {
-        match self.find(reference, written, path, problems) {
+    /// Returns the text of a reference amid other text; nothing where it has none and that does not matter.
+    fn part(&self, reference: &Reference, written: &str, path: &str, problems: &mut Vec<Problem>) -> Option<String> {
+        Some(match self.find(reference, written, path, problems) {
+            Found::Value(Value::Null) if self.left_out => return None,
             Found::Value(value @ (Value::Null | Value::Array(_) | Value::Object(_))) => {
                 let what = if value.is_null() { "null" } else { super::text::describe(&value) };
                 problems.push(
@@ -121,7 +125,7 @@ impl Known<'_> {
             }
             Found::Value(value) => escape(&plain(&value)),
             Found::Later | Found::Wrong => written.to_owned(),
-        }
+        })
     }
 
     fn find(&self, reference: &Reference, written: &str, path: &str, problems: &mut Vec<Problem>) -> Found {
@@ -193,7 +197,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs_err::write(dir.path().join("f.sql"), "a ${b}").unwrap();
         fs_err::write(dir.path().join("junk"), b"\xff").unwrap();
-        let known = Known { variables: &variables, stack: Some("s"), dir: dir.path() };
+        let known = Known { variables: &variables, stack: Some("s"), dir: dir.path(), left_out: false };
         let mut problems = Vec::new();
         let value = known.fill(value, "p", &mut problems);
         (value, problems.into_iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect())
