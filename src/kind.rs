@@ -244,6 +244,13 @@ pub trait Kind: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Returns what AWS does not let an update do and no replacement should be made for unasked.
+    #[must_use]
+    fn refuses(want: &Self::Spec, found: &Self::Spec) -> Option<Fault> {
+        let _ = (want, found);
+        None
+    }
+
     /// Tells whether a replacement can be made only after the old object is gone.
     #[must_use]
     fn collides(want: &Self::Spec, found: &Self::Spec) -> bool {
@@ -377,6 +384,8 @@ pub trait AnyKind: Send + Sync {
     fn predict(&self, place: &Place, key: &Key, want: &Value) -> Outputs;
     /// See [`Kind::replaces`].
     fn replaces(&self, want: &Value, found: &Value) -> Vec<String>;
+    /// See [`Kind::refuses`].
+    fn refuses(&self, want: &Value, found: &Value) -> Option<Fault>;
     /// See [`Kind::collides`].
     fn collides(&self, want: &Value, found: &Value) -> bool;
     /// See [`Kind::renews`].

@@ -381,3 +381,17 @@ fn what_goes_with_a_replacement_comes_back_with_it() {
         world.in_sync(&[]);
     }
 }
+
+#[test]
+fn a_tier_goes_down_by_a_new_parameter() {
+    let world = World::of(Sandbox::new(), "us-east-1");
+    let text = "stack: tiers\nregion: us-east-1\nresources:\n  given: {type: ssm_parameter, value: x, tier: Advanced}\n  \
+                kept: {type: ssm_parameter, tier: Advanced}\n";
+    world.sandbox.write("stack.yaml", text);
+    world.apply(&[]);
+    world.edit("value: x, tier: Advanced", "value: x, tier: Standard");
+    world.apply(&[]).has("tier cannot be changed in place; the old one is deleted first");
+    world.in_sync(&[]);
+    world.edit("tier: Advanced", "tier: Standard");
+    world.run(&["plan"], &[]).code(1).has("an Advanced parameter cannot become Standard again");
+}

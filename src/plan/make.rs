@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Action, Blocked, Goal, Plan, Reason, Step, resolve_outputs, ties};
 use crate::aws::marks;
-use crate::diff::{Change, diff};
+use crate::diff::{Change, diff, with_ignored};
 use crate::graph::Graph;
 use crate::kind::{Found, Outputs, Place, Tagging, Tags};
 use crate::live::{self, Live, Orphan};
@@ -113,6 +113,7 @@ impl Planner<'_> {
             Some(found) if self.may_touch(resource, &found) => {
                 self.compare(resource, step, &found);
                 self.give_back(resource, step, found);
+                self.refuse(resource, step);
             }
             Some(_) => {}
         }
@@ -193,6 +194,17 @@ impl Planner<'_> {
         }
         if step.action != Action::NoOp && marks::stack_of(&found.tags).is_none() {
             step.reasons.insert(0, Reason::Adopted);
+        }
+    }
+
+    /// Says what a change in place cannot do.
+    fn refuse(&mut self, resource: &Resource, step: &Step) {
+        let (Action::Update, Some(found)) = (step.action, &step.found) else { return };
+        let ignored = with_ignored(&resource.ignore_changes, &step.want, &found.spec);
+        if let Some(fault) = resource.kind.refuses(&ignored, &found.spec) {
+            let message = format!("{}: {}", fault.path, fault.message);
+            let help = fault.help.unwrap_or_else(|| "put it back as it was".to_owned());
+            self.blocked.push(Blocked { id: resource.id.clone(), message, help });
         }
     }
 

@@ -246,6 +246,11 @@ impl AnyKind for Fake {
         Vec::new()
     }
 
+    fn refuses(&self, want: &Value, found: &Value) -> Option<SpecFault> {
+        let back = found["value"] == "late" && want["value"] == "early";
+        back.then(|| SpecFault::new("value", "nothing gets younger").help("leave it"))
+    }
+
     fn collides(&self, _: &Value, _: &Value) -> bool {
         self.is_named()
     }

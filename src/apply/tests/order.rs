@@ -223,3 +223,19 @@ async fn what_goes_with_a_replacement_is_given_back_in_the_same_run() {
     assert_eq!(log(&bench), ["delete a", "create a", "update b"]);
     bench.assert_settled(&stack).await;
 }
+
+#[tokio::test]
+async fn what_a_kind_refuses_to_change_stops_the_plan() {
+    let bench = Bench::new();
+    bench.converge(&bench.stack("a: {type: thing, value: late}")).await;
+    let next = bench.stack("a: {type: thing, value: early}");
+    let plan = bench.plan(&next, &Goal::default()).await;
+    assert_eq!(
+        (plan.blocked[0].message.as_str(), plan.blocked[0].help.as_str()),
+        ("value: nothing gets younger", "leave it")
+    );
+    let goal = Goal { replace: BTreeSet::from(["a".to_owned()]), ..Goal::default() };
+    assert_eq!(bench.plan(&next, &goal).await.blocked, []);
+    let ignoring = bench.stack("a: {type: thing, value: early, fixed: '', nested: {x: y}, ignore_changes: [value]}");
+    assert_eq!(bench.plan(&ignoring, &Goal::default()).await.blocked, []);
+}
