@@ -272,6 +272,28 @@ fn secrets_are_in_no_output() {
     assert!(!refused.stdout.contains(&SECRET[1..]) && !refused.stderr.contains(&SECRET[1..]), "{refused}");
 }
 
+/// What was asked for is done by then; only the last look is left out.
+#[test]
+fn the_last_look_of_destroy_can_be_stopped() {
+    let sandbox = demo();
+    sandbox.ok(&["apply", "-y"]);
+    let sandbox = sandbox.set("STACKCTL_LOCAL_LATENCY_MS", "1500");
+    let mut child = spawn(&sandbox, &["destroy", "-y"]);
+    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    while !text.contains("Destroy complete!") {
+        assert_ne!(reader.read_line(&mut text).unwrap(), 0, "{text}");
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    let id = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{text}");
+    assert!(text.contains("stopped while looking whether anything is left"), "{text}");
+    reader.read_to_string(&mut text).unwrap();
+    assert!(!text.contains("Looked again"), "{text}");
+}
+
 #[test]
 fn calls_are_logged_one_by_one() {
     let sandbox = demo();
