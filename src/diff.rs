@@ -97,6 +97,19 @@ impl Fields {
         covers(&self.derived, path)
     }
 
+    /// Returns the fields that are filled by the program, not by users.
+    pub fn derived(&self) -> impl Iterator<Item = String> {
+        self.derived.iter().cloned()
+    }
+
+    /// Returns the same facts with further fields whose values must not be shown.
+    #[must_use]
+    pub fn hiding<'a>(&self, paths: impl IntoIterator<Item = &'a String>) -> Self {
+        let mut fields = self.clone();
+        fields.sensitive.extend(paths.into_iter().cloned());
+        fields
+    }
+
     /// Tells whether a field's values must not be shown.
     #[must_use]
     pub fn is_sensitive(&self, path: &str) -> bool {

@@ -3,6 +3,7 @@
 //! Pure: the stack, its graph and what is live give a plan. The action decides; the reason only explains.
 
 mod make;
+mod shield;
 mod ties;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -165,6 +166,9 @@ pub struct Step {
     pub remove_tags: Vec<String>,
     /// Wanted spec as far as it is known; null when there is none.
     pub want: Value,
+    /// Fields and tags whose values must not be shown, besides those of the kind.
+    #[serde(skip)]
+    pub hidden: BTreeSet<String>,
     /// What exists.
     #[serde(skip)]
     pub found: Option<Found>,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::{Action, Blocked, Goal, Plan, Reason, Step, resolve_outputs, ties};
+use super::{Action, Blocked, Goal, Plan, Reason, Step, resolve_outputs, shield, ties};
 use crate::aws::marks;
 use crate::diff::{Change, diff, with_ignored};
 use crate::graph::Graph;
@@ -160,11 +160,11 @@ impl Planner<'_> {
         false
     }
 
-    /// Lists the differences; where a secret is wanted, what is there now is taken for one as well.
+    /// Lists the differences, with what must not be shown hidden.
     fn changes(&self, resource: &Resource, want: &Value, found: &Value) -> Vec<Change> {
         let mut changes = diff(resource.kind.fields(), &resource.ignore_changes, want, found);
         for change in &mut changes {
-            change.sensitive |= holds_any(&change.after, &self.stack.secrets);
+            shield::hide(change, &resource.hidden, &self.stack.secrets);
         }
         changes
     }
@@ -311,16 +311,6 @@ impl Planner<'_> {
     }
 }
 
-fn holds_any(value: &Value, secrets: &[String]) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Array(items) => items.iter().any(|item| holds_any(item, secrets)),
-        Value::Object(map) => map.values().any(|value| holds_any(value, secrets)),
-        Value::String(text) => secrets.iter().any(|secret| !secret.is_empty() && text.contains(secret)),
-        other => secrets.contains(&other.to_string()),
-    }
-}
-
 fn blank(resource: &Resource, want: Value, found: Option<Found>) -> Step {
     Step {
         id: resource.id.clone(),
@@ -333,6 +323,7 @@ fn blank(resource: &Resource, want: Value, found: Option<Found>) -> Step {
         set_tags: Tags::new(),
         remove_tags: Vec::new(),
         want,
+        hidden: resource.hidden.clone(),
         found,
         in_file: true,
     }
@@ -356,6 +347,7 @@ fn orphan_step(orphan: &Orphan, destroy: bool) -> Step {
         set_tags: Tags::new(),
         remove_tags: Vec::new(),
         want: Value::Null,
+        hidden: BTreeSet::new(),
         found: Some(orphan.found.clone()),
         in_file: false,
     }

@@ -25,6 +25,7 @@ fn step(kind_name: &str, id: &str, action: Action, reasons: Vec<Reason>) -> Step
         set_tags: Tags::new(),
         remove_tags: Vec::new(),
         want: Value::Null,
+        hidden: std::collections::BTreeSet::new(),
         found: exists.then(Found::default),
         in_file: true,
     }

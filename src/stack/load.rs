@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::kind::{AnyKind, Tags};
 
@@ -21,6 +21,9 @@ use super::variables::{Variables, resolve};
 use super::{Resource, Stack};
 
 pub use super::variables::Inputs;
+
+/// What stands in for an output that takes a secret too short to be found by its text.
+const MASK: &str = "(sensitive)";
 
 /// Keys at the top of a stack file.
 pub(super) const KEYS: [&str; 7] = ["stack", "region", "accounts", "variables", "tags", "resources", "outputs"];
@@ -182,7 +185,9 @@ impl Loader<'_> {
                 &empty
             }
         };
-        let reader = Reader { known, kinds: self.kinds, stack_tags: tags, stack };
+        let own_tags = self.root.get("tags").map(|tags| json!({"tags": tags})).unwrap_or_default();
+        let hidden_tags = known.hidden(&own_tags);
+        let reader = Reader { known, kinds: self.kinds, stack_tags: tags, hidden_tags, stack };
         let drafts: Vec<Draft> = listed.iter().map(|(id, value)| reader.draft(id, value, problems)).collect();
         let targets = targets(&drafts);
         let mut links: Vec<Link> = Vec::new();
@@ -206,7 +211,13 @@ impl Loader<'_> {
             None | Some(Value::Null) => IndexMap::new(),
             Some(Value::Object(outputs)) => {
                 targets.check(None, &Value::Object(outputs.clone()), "outputs", problems);
-                outputs.into_iter().collect()
+                let hidden = self.root.get("outputs").map(|written| known.hidden(written)).unwrap_or_default();
+                let is_hidden = |name: &str| hidden.iter().any(|path| path.split('.').next() == Some(name));
+                let shown = |(name, value): (String, Value)| {
+                    let value = if is_hidden(&name) { MASK.into() } else { value };
+                    (name, value)
+                };
+                outputs.into_iter().map(shown).collect()
             }
             Some(other) => {
                 let message = format!("`outputs` is a mapping of names to values, this is {}", describe(&other));

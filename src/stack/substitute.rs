@@ -2,10 +2,12 @@
 //!
 //! What is put in is literal: a `${` in it is escaped, so that it is not taken for a reference later.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::links::each_text;
 use super::problem::{Problem, join};
 use super::reference::{Reference, Segment, escape, parse};
 use super::suggest;
@@ -39,6 +41,21 @@ impl Known<'_> {
     /// Returns the value with everything known put in; null from a reference that is the whole value unsets its field.
     pub(super) fn fill(&self, value: &Value, path: &str, problems: &mut Vec<Problem>) -> Value {
         self.filled(value, path, problems).unwrap_or(Value::Null)
+    }
+
+    /// Lists the fields that take a secret too short to be found by its text: the nearest one outside of lists.
+    pub(super) fn hidden(&self, value: &Value) -> BTreeSet<String> {
+        let short = |segment: &Segment| match segment {
+            Segment::Reference(Reference::Variable(name), _) => self.variables.short.contains(name),
+            _ => false,
+        };
+        let mut paths = BTreeSet::new();
+        each_text(value, "", &mut |text, path| {
+            if parse(text).is_ok_and(|segments| segments.iter().any(short)) {
+                paths.insert(above_lists(path));
+            }
+        });
+        paths
     }
 
     /// Returns nothing where a whole-scalar reference is null.
@@ -165,6 +182,11 @@ impl Known<'_> {
             }
         }
     }
+}
+
+fn above_lists(path: &str) -> String {
+    let is_index = |step: &&str| step.bytes().all(|byte| byte.is_ascii_digit());
+    path.split('.').take_while(|step| !is_index(step)).collect::<Vec<_>>().join(".")
 }
 
 fn shown(dir: &Path) -> String {
