@@ -49,6 +49,10 @@ pub(super) struct Contents {
     pub(super) log: Vec<(&'static str, String)>,
     /// Refuse to delete what another object refers to.
     pub(super) strict: bool,
+    /// Time that a look takes.
+    pub(super) latency: Duration,
+    /// Objects without names can be found by their specs.
+    pub(super) found_by_spec: bool,
     /// Most calls at once.
     pub(super) peak: usize,
     running: usize,
@@ -263,11 +267,19 @@ impl AnyKind for Fake {
         None
     }
 
-    async fn observe(&self, cx: &Cx, _: Option<&Value>) -> Result<Option<Found>> {
-        if !self.is_named() && cx.key.physical.is_none() {
-            return Ok(None);
-        }
-        let at = self.at(cx);
+    async fn observe(&self, cx: &Cx, want: Option<&Value>) -> Result<Option<Found>> {
+        tokio::time::sleep(self.cloud.with(|contents| contents.latency)).await;
+        let by_spec = |contents: &mut Contents| {
+            let same = |((kind, _), object): &(&(&str, String), &Object)| {
+                *kind == self.type_name && Some(&object.spec) == want
+            };
+            contents.objects.iter().filter(|_| contents.found_by_spec).find(same).map(|(at, _)| at.clone())
+        };
+        let at = match cx.key.physical.is_some() || self.is_named() {
+            true => Some(self.at(cx)),
+            false => self.cloud.with(by_spec),
+        };
+        let Some(at) = at else { return Ok(None) };
         Ok(self.cloud.with(|contents| {
             let object = contents.objects.get(&at)?;
             Some(Found {
@@ -357,6 +369,7 @@ impl AnyKind for Fake {
     }
 
     async fn owned(&self, cx: &Cx) -> Result<Vec<Owned>> {
+        tokio::time::sleep(self.cloud.with(|contents| contents.latency)).await;
         let owned = |contents: &mut Contents| {
             let ours = contents.objects.iter().filter(|((kind, _), object)| {
                 *kind == self.type_name && marks::stack_of(&object.tags) == Some(&cx.key.stack)
