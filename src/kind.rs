@@ -191,7 +191,8 @@ impl Fault {
 /// Extensions that the differ reads from fields (`#[schemars(extend("x-…" = true))]`):
 /// `x-immutable` a change forces replacement · `x-computed` AWS chooses when unset, so unset is never compared ·
 /// `x-source` local input that AWS never shows, never compared · `x-derived` filled by `prepare`, not by users ·
-/// `x-sensitive` shown masked.
+/// `x-sensitive` shown masked · `x-pins` AWS does not delete an object of this type while the field names it ·
+/// `x-loses` the field's value goes when the object of this type that it names is deleted.
 pub trait Kind: Send + Sync + 'static {
     /// `type:` in a stack file.
     const TYPE: &'static str;
@@ -241,6 +242,13 @@ pub trait Kind: Send + Sync + 'static {
     fn replaces(want: &Self::Spec, found: &Self::Spec) -> Vec<String> {
         let _ = (want, found);
         Vec::new()
+    }
+
+    /// Returns what AWS does not let an update do and no replacement should be made for unasked.
+    #[must_use]
+    fn refuses(want: &Self::Spec, found: &Self::Spec) -> Option<Fault> {
+        let _ = (want, found);
+        None
     }
 
     /// Tells whether a replacement can be made only after the old object is gone.
@@ -376,6 +384,8 @@ pub trait AnyKind: Send + Sync {
     fn predict(&self, place: &Place, key: &Key, want: &Value) -> Outputs;
     /// See [`Kind::replaces`].
     fn replaces(&self, want: &Value, found: &Value) -> Vec<String>;
+    /// See [`Kind::refuses`].
+    fn refuses(&self, want: &Value, found: &Value) -> Option<Fault>;
     /// See [`Kind::collides`].
     fn collides(&self, want: &Value, found: &Value) -> bool;
     /// See [`Kind::renews`].

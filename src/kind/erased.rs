@@ -138,6 +138,10 @@ impl<K: Kind> AnyKind for Erased<K> {
         }
     }
 
+    fn refuses(&self, want: &Value, found: &Value) -> Option<Fault> {
+        K::refuses(&parse(want).ok()?, &parse(found).ok()?)
+    }
+
     fn collides(&self, want: &Value, found: &Value) -> bool {
         match (parse::<K::Spec>(want), parse::<K::Spec>(found)) {
             (Ok(want), Ok(found)) => K::collides(&want, &found),

@@ -146,9 +146,15 @@ impl Kind for DynamodbTable {
     }
 
     async fn update(cx: &Cx, want: &Spec, found: &Spec, changes: &Changes<'_>) -> Result<()> {
-        let want = changes.target(want, found)?;
-        call::wait_active(cx, "update", UPDATE_LIMIT).await?;
-        call::run(cx, &steps::between(&want, found), &want).await
+        let table = call::wait_active(cx, "update", UPDATE_LIMIT).await?;
+        // What was found may have been on its way: DynamoDB refuses to set what is so already.
+        let fresh = Spec {
+            point_in_time_recovery: found.point_in_time_recovery,
+            time_to_live: found.time_to_live.clone(),
+            ..wire::read(&table)?
+        };
+        let want = changes.target(want, &fresh)?;
+        call::run(cx, &steps::between(&want, &fresh), &want).await
     }
 
     async fn delete(cx: &Cx) -> Result<()> {

@@ -120,6 +120,7 @@ impl Kind for Ec2Instance {
         let want = changes.target(want, found)?;
         let instance = locate(cx).await?.ok_or_else(|| KindError::not_found("the instance is gone"))?;
         let id = instance.instance_id.clone().unwrap_or_default();
+        let instance = if state_of(&instance) == "pending" { wait_running(cx, &id).await? } else { instance };
         change::converge(cx, &id, &want, found).await?;
         if want.instance_type != found.instance_type {
             change::resize(cx, &instance, &want).await?;

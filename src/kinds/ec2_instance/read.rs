@@ -172,7 +172,17 @@ fn decode(text: &str) -> String {
 }
 
 /// Reads the volume that it boots from, and of the others those that are wanted: the rest may be anybody's.
+/// Returns the volumes of a machine that has just been started and does not show them yet: those it is to have.
+fn coming(instance: &Instance, want: Option<&Spec>) -> Option<(Option<BlockDevice>, Devices)> {
+    let shown = instance.block_device_mappings.as_ref().is_some_and(|mappings| !mappings.is_empty());
+    let want = want.filter(|_| state_of(instance) == "pending" && !shown)?;
+    Some((want.root_block_device.clone(), want.block_devices.clone()))
+}
+
 async fn volumes(cx: &Cx, instance: &Instance, want: Option<&Spec>) -> Result<(Option<BlockDevice>, Devices)> {
+    if let Some(coming) = coming(instance, want) {
+        return Ok(coming);
+    }
     let wanted = want.and_then(|want| want.block_devices.as_ref());
     let root = instance.root_device_name.as_ref();
     let mut others = BTreeMap::new();
@@ -234,7 +244,7 @@ async fn spot_price(cx: &Cx, instance: &Instance) -> Result<Option<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aws_sdk_ec2::types::IamInstanceProfile;
+    use aws_sdk_ec2::types::{IamInstanceProfile, InstanceState, InstanceStateName};
 
     #[test]
     fn a_profile_is_known_by_its_name() {
@@ -251,6 +261,18 @@ mod tests {
         assert_eq!(type_of(&instance.clone().build()), "t3.small");
         let mark = aws_sdk_ec2::types::Tag::builder().key(crate::kinds::ec2_instance::label::RESIZED).build();
         assert_ne!(type_of(&instance.tags(mark).build()), "t3.small");
+    }
+
+    #[test]
+    fn a_machine_that_starts_has_the_volumes_that_it_is_to_have() {
+        let want = serde_json::json!({"image_id": "ami-1", "instance_type": "t3.micro", "root_block_device": {"volume_size": 9}});
+        let want: Spec = serde_json::from_value(want).unwrap();
+        let state =
+            |name: InstanceStateName| Instance::builder().state(InstanceState::builder().name(name).build()).build();
+        let starts = state(InstanceStateName::Pending);
+        assert_eq!(coming(&starts, Some(&want)), Some((want.root_block_device.clone(), None)));
+        assert_eq!(coming(&starts, None), None);
+        assert_eq!(coming(&state(InstanceStateName::Running), Some(&want)), None);
     }
 
     #[test]

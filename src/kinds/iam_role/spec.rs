@@ -18,6 +18,7 @@ pub struct Spec {
     #[schemars(with = "fields::OneOrMany", extend("x-source" = true))]
     pub service: BTreeSet<String>,
     /// Trust policy: who may take on the role. Either this or `service`.
+    #[schemars(extend("x-loses" = "iam_role"))]
     pub assume_role_policy: Option<PolicyDocument>,
     /// Description, up to 1000 characters.
     #[serde(deserialize_with = "fields::text")]
@@ -28,11 +29,11 @@ pub struct Spec {
     pub max_session_duration: i32,
     /// ARN of the policy that limits what the role can be allowed at all; unset for none.
     #[serde(deserialize_with = "fields::text")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("x-pins" = "iam_policy"))]
     pub permissions_boundary: Option<String>,
     /// ARNs of the managed policies attached to the role: all of them; what is not listed is detached.
     #[serde(deserialize_with = "fields::texts")]
-    #[schemars(with = "fields::OneOrMany")]
+    #[schemars(with = "fields::OneOrMany", extend("x-loses" = "iam_policy"))]
     pub managed_policy_arns: BTreeSet<String>,
     /// Policies kept in the role itself, by name: all of them; what is not listed is deleted.
     pub inline_policies: BTreeMap<String, PolicyDocument>,
