@@ -20,5 +20,6 @@ pub(crate) mod local;
 pub mod package;
 pub mod plan;
 pub mod report;
+pub mod send;
 pub mod session;
 pub mod stack;

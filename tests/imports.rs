@@ -18,7 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "commands",
         &[
             "apply", "aws", "cli", "diff", "failure", "graph", "kind", "kinds", "live", "local", "plan", "report",
-            "session", "stack",
+            "send", "session", "stack",
         ],
     ),
     ("diff", &["stack::reference"]),
@@ -32,13 +32,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("package", &["kind", "stack::reference"]),
     ("plan", &["aws::marks", "diff", "graph", "kind", "live", "stack"]),
     ("report", &["apply::event", "apply::jobs", "aws::marks", "diff", "plan", "report", "stack::reference"]),
+    ("send", &["aws", "kind"]),
     ("session", &["aws", "failure", "kind", "local"]),
     ("stack::load", &["checks", "kind", "kinds"]),
     ("stack", &["aws::marks", "diff", "kind", "stack"]),
 ];
 
 /// Modules that touch AWS or wait; all others stay pure.
-const IMPURE: &[&str] = &["apply::run", "apply::step", "aws", "commands", "entry", "kinds", "live", "local", "session"];
+const IMPURE: &[&str] = &["apply::run", "apply::step", "aws", "commands", "entry", "kinds", "live", "local", "send::put", "session"];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs_err::read_dir(folder).unwrap() {

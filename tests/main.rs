@@ -8,5 +8,6 @@ mod moto;
 mod python;
 mod round_trip;
 mod schema;
+mod send;
 mod stack_files;
 mod support;

@@ -8,6 +8,7 @@ mod local;
 mod meta;
 mod output;
 mod plan;
+mod send;
 mod show;
 mod validate;
 
@@ -54,6 +55,7 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<u8, Failure> {
         Command::Destroy(args) => destroy::run(globals, &args, screen).await,
         Command::Output(args) => output::run(globals, &args, screen).await,
         Command::Show(args) => show::run(globals, &args, screen).await,
+        Command::Send(args) => send::run(globals, &args, screen).await,
         Command::Graph(args) => graph::run(&args, screen),
         Command::Schema => meta::schema(screen),
         Command::Completions { shell } => meta::completions(shell, screen),
@@ -79,15 +81,18 @@ impl Opened {
 async fn open(globals: &Globals, args: &StackArgs, screen: &mut Screen) -> Result<Opened, Failure> {
     let stack = load_stack(args, screen)?;
     let graph = graph_of(&stack)?;
-    let wish = Wish {
+    let aws = session::open(&wish(globals), stack.region.as_deref()).await?;
+    check_account(&stack, &aws)?;
+    Ok(Opened { stack, graph, aws })
+}
+
+fn wish(globals: &Globals) -> Wish {
+    Wish {
         profile: globals.profile.clone(),
         region: globals.region.clone(),
         endpoint_url: globals.endpoint_url.clone(),
         local: globals.local,
-    };
-    let aws = session::open(&wish, stack.region.as_deref()).await?;
-    check_account(&stack, &aws)?;
-    Ok(Opened { stack, graph, aws })
+    }
 }
 
 fn check_account(stack: &Stack, aws: &Aws) -> Result<(), Failure> {

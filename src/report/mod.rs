@@ -4,6 +4,7 @@ pub mod documents;
 pub mod events;
 pub mod plan;
 pub mod progress;
+pub mod send;
 pub mod values;
 
 use std::io::{IsTerminal, Write};
