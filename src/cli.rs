@@ -64,6 +64,12 @@ pub enum Command {
     Show(ShowArgs),
     /// Put the records of a file to a stream, as the Kinesis agent would
     Send(SendArgs),
+    /// Say hop by hop whether data gets through the stack
+    ///
+    /// Reads only, and exits with 2 when a hop is broken. With --canary it writes: it puts the record of the stack
+    /// file's `verify:` section into the first stream, waits for what becomes of it, and deletes the table's item
+    /// again. What it cannot take back are the records, which expire, and a message to whoever subscribed.
+    Verify(VerifyArgs),
     /// Draw the stack's resources and what they need
     Graph(GraphArgs),
     /// Print the JSON Schema of stack files, for editors
@@ -246,6 +252,23 @@ pub struct SendArgs {
     #[arg(long = "var-file", value_name = "FILE")]
     pub var_files: Vec<PathBuf>,
     /// How to print the counts
+    #[arg(long, value_enum, default_value_t = RunFormat::Text, env = "STACKCTL_FORMAT")]
+    pub format: RunFormat,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArgs {
+    /// The stack.
+    #[command(flatten)]
+    pub stack: StackArgs,
+    /// Send a labelled record through the stack; subscribers get a message
+    #[arg(long, env = "STACKCTL_CANARY", value_parser = BoolishValueParser::new())]
+    pub canary: bool,
+    /// How long the canary may take to arrive
+    #[arg(long, value_name = "TIME", default_value = "60s", env = "STACKCTL_TIMEOUT")]
+    pub timeout: String,
+    /// How to print what was found
     #[arg(long, value_enum, default_value_t = RunFormat::Text, env = "STACKCTL_FORMAT")]
     pub format: RunFormat,
 }

@@ -23,3 +23,4 @@ pub mod report;
 pub mod send;
 pub mod session;
 pub mod stack;
+pub mod verify;

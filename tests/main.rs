@@ -11,3 +11,4 @@ mod schema;
 mod send;
 mod stack_files;
 mod support;
+mod verify;

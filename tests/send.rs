@@ -43,7 +43,7 @@ fn arrived(sandbox: &Sandbox) -> Vec<(String, String)> {
         loop {
             let page = account.call(kinesis.get_records().set_shard_iterator(iterator).send());
             let record = |record: aws_sdk_kinesis::types::Record| {
-                (record.partition_key, String::from_utf8(record.data.into_inner()).unwrap())
+                (record.partition_key.unwrap(), String::from_utf8(record.data.into_inner()).unwrap())
             };
             all.extend(page.records.into_iter().map(record));
             iterator = page.next_shard_iterator;
@@ -115,7 +115,11 @@ fn lines_are_sent_as_they_are_and_counts_are_told_to_programs() {
 fn nothing_is_sent_of_a_file_that_is_wrong() {
     let sandbox = applied();
     sandbox.write("late.json", &format!("{}{{\"a\":\n", "{}\n".repeat(2000)));
-    sandbox.run(&["send", "Orders", "late.json"]).code(1).has("late.json:2001: this is not JSON").has("nothing was sent");
+    sandbox
+        .run(&["send", "Orders", "late.json"])
+        .code(1)
+        .has("late.json:2001: this is not JSON")
+        .has("nothing was sent");
     sandbox.write("wide.csv", "a,b\n1,2\n1,2,3\n");
     sandbox.run(&["send", "Orders", "wide.csv"]).code(1).has("wide.csv:3: there are 3 fields for 2 columns");
     sandbox.run(&["send", "Orders", "none.csv"]).code(1).has("none.csv");

@@ -11,6 +11,7 @@ mod plan;
 mod send;
 mod show;
 mod validate;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -56,6 +57,7 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<u8, Failure> {
         Command::Output(args) => output::run(globals, &args, screen).await,
         Command::Show(args) => show::run(globals, &args, screen).await,
         Command::Send(args) => send::run(globals, &args, screen).await,
+        Command::Verify(args) => verify::run(globals, &args, screen).await,
         Command::Graph(args) => graph::run(&args, screen),
         Command::Schema => meta::schema(screen),
         Command::Completions { shell } => meta::completions(shell, screen),

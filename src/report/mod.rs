@@ -6,6 +6,7 @@ pub mod plan;
 pub mod progress;
 pub mod send;
 pub mod values;
+pub mod verify;
 
 use std::io::{IsTerminal, Write};
 
