@@ -24,7 +24,7 @@ fn problem(stack: &Stack, path: &str, id: &str) -> Option<Problem> {
     }
     let fitting = stack.resources.values().filter(|resource| resource.kind.type_name() == wanted);
     let problem = match kind {
-        Some(kind) => Problem::error(path, format!("`{id}` is a {kind}, and here stands a {wanted}")),
+        Some(kind) => Problem::error(path, format!("`{id}` has type {kind}, and this takes type {wanted}")),
         None => Problem::error(path, format!("there is no resource `{id}`")).label("unknown resource"),
     };
     Some(problem.maybe_help(suggest::help(id, fitting.map(|resource| resource.id.as_str()))))

@@ -122,3 +122,69 @@ fn flight(flight: &Flight) -> Value {
         "left": flight.left,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::kind::{Check, End, Hop};
+    use crate::stack::canary::Label;
+    use crate::verify::walk::Leg;
+
+    fn verdict(from: &str, to: &str, by: &str, checks: Vec<Check>) -> Verdict {
+        let hop = Hop::new(End::Own, End::other(to), by);
+        Verdict { leg: Leg { owner: from.to_owned(), from: from.to_owned(), to: to.to_owned(), hop }, checks }
+    }
+
+    fn station(id: &str, what: &str, millis: Option<u64>) -> Station {
+        Station {
+            id: id.to_owned(),
+            what: what.to_owned(),
+            state: if millis.is_some() { State::Ok } else { State::Failed },
+            latency: millis.map(Duration::from_millis),
+            reason: millis.is_none().then(|| "not seen within 60 s".to_owned()),
+        }
+    }
+
+    fn outcome(row: Option<u64>) -> Outcome {
+        let quiet = Check::unknown("no record came in during the last 15 minutes");
+        let verdicts = vec![
+            verdict("producer", "tickets", "Kinesis agent", vec![Check::ok("role r may write"), quiet.clone()]),
+            verdict("tickets", "analytics", "input SRC", vec![Check::ok("role r may read")]),
+            verdict("analytics", "cheap", "output DEST", vec![quiet]),
+        ];
+        let mut stations = vec![station("tickets", "put", Some(12)), station("cheap", "row", row)];
+        stations.extend(row.map(|row| station("notifier", "message", Some(row + 700))));
+        let label = Label { id: "canary-1".to_owned(), digits: "123456".to_owned() };
+        let left = vec!["its records leave the streams when they expire".to_owned()];
+        Outcome { probed: Probed { verdicts, unread: Vec::new() }, flight: Some(Flight { label, stations, left }) }
+    }
+
+    #[test]
+    fn a_canary_that_came_through() {
+        insta::assert_snapshot!(text(&outcome(Some(840)), Paint::default()));
+    }
+
+    #[test]
+    fn a_canary_that_was_lost() {
+        let outcome = outcome(None);
+        insta::assert_snapshot!(text(&outcome, Paint::default()));
+        insta::assert_snapshot!(format!("{:#}", document(&outcome, "demo", "us-east-1", "123456789012")));
+    }
+
+    #[test]
+    fn a_broken_hop_is_the_last_word() {
+        let broken = Check::failed("`analytics` is READY, not RUNNING").help("run `stackctl apply`");
+        let mut outcome = Outcome { flight: None, ..outcome(None) };
+        outcome.probed.verdicts[1].checks.push(broken);
+        insta::assert_snapshot!(text(&outcome, Paint::default()));
+    }
+
+    #[test]
+    fn what_could_not_be_asked_is_told() {
+        let mut outcome = Outcome { flight: None, ..outcome(None) };
+        outcome.probed.unread.push("a -> b: AccessDenied".to_owned());
+        assert!(closing(&outcome).contains("but 1 could not be asked"), "{}", closing(&outcome));
+    }
+}

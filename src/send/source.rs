@@ -253,7 +253,7 @@ fn plain(mut reader: BufReader<File>, json: bool, limits: Limits) -> Records {
 
 fn line_of(mut record: Vec<u8>, json: bool, line: u64, limits: &Limits) -> Result<Vec<u8>, SourceError> {
     limits.check_size(line, record.len())?;
-    if json && let Err(error) = serde_json::from_slice::<IgnoredAny>(&record) {
+    if json && let Err(error) = serde_json::from_slice::<IgnoredAny>(record.trim_ascii_end()) {
         let text = error.to_string();
         let text = text.split(" at line ").next().unwrap_or_default();
         return Err(limits.wrong(line, format!("this is not JSON, column {}: {text}", error.column())));

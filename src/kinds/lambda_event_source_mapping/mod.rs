@@ -98,11 +98,12 @@ impl Kind for LambdaEventSourceMapping {
         let result = calls::get(cx, cx.key.handle()).await?.last_processing_result.unwrap_or_default();
         let check = match result.as_str() {
             "" => return Ok(Vec::new()),
+            "No records processed" => Check::unknown("Lambda has not processed a batch yet"),
             "OK" => Check::ok("the last batch was processed"),
             problem if problem.starts_with("PROBLEM") => {
                 Check::failed(format!("the last batch was not processed: {problem}")).help("see the function's log")
             }
-            other => Check::ok(format!("Lambda says: {other}")),
+            other => Check::unknown(format!("Lambda says of the last batch: {other}")),
         };
         Ok(vec![check])
     }
