@@ -9,5 +9,7 @@ mod moto;
 mod python;
 mod round_trip;
 mod schema;
+mod send;
 mod stack_files;
 mod support;
+mod verify;

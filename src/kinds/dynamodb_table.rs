@@ -18,7 +18,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::Wait;
 use crate::kind::{
-    Changes, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags,
+    Changes, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Place, Result,
+    Tags,
 };
 
 /// A DynamoDB table.
@@ -46,6 +47,11 @@ impl Kind for DynamodbTable {
     const DELETE_RANK: u8 = 55;
     const NAMING: Naming = Naming::Name { pattern: r"^[a-zA-Z0-9_.-]{3,255}$" };
     const TAG_INDEX: Option<&'static str> = Some("dynamodb:table");
+    const PATH: Path = Path {
+        ready: &["ACTIVE", "UPDATING"],
+        accepts: &["dynamodb:PutItem", "dynamodb:BatchWriteItem"],
+        ..Path::NONE
+    };
     const GRANTS: &'static [Grant] = &[
         Grant {
             verb: "read",

@@ -51,6 +51,10 @@ impl Kind for IamInstanceProfile {
         vec![fault.help("write the role's name, not its ARN: ${id.name} of an iam_role")]
     }
 
+    fn role(spec: &Spec) -> Option<String> {
+        spec.role.clone()
+    }
+
     fn predict(place: &Place, key: &Key, _: &Spec) -> Outputs {
         let arn = place.iam_arn(&format!("instance-profile{}{}", iam::path(&key.stack), key.name));
         Outputs::from_iter([("arn".to_owned(), arn.into()), ("name".to_owned(), key.name.clone().into())])

@@ -1,5 +1,7 @@
 //! Kinesis data streams (`facts/aws.md` 1).
 
+mod arrivals;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -15,7 +17,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{Look, Wait};
 use crate::kind::{
-    Changes, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags,
+    Changes, Check, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Place, Result,
+    Tags,
 };
 
 /// A Kinesis data stream.
@@ -121,6 +124,9 @@ impl Kind for KinesisStream {
             resources: &[""],
         },
     ];
+
+    const PATH: Path =
+        Path { ready: &["ACTIVE", "UPDATING"], accepts: &["kinesis:PutRecords", "kinesis:PutRecord"], ..Path::NONE };
 
     type Spec = Spec;
     type Outputs = StreamOutputs;
@@ -230,6 +236,10 @@ impl Kind for KinesisStream {
             wait.retry(cx, busy, call).await?;
         }
         Ok(())
+    }
+
+    async fn arrivals(cx: &Cx) -> Result<Vec<Check>> {
+        arrivals::look(cx).await
     }
 
     async fn owned(cx: &Cx) -> Result<Vec<Owned>> {

@@ -20,7 +20,9 @@ use crate::aws::Cx;
 use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Look, Wait};
-use crate::kind::{Changes, Class, Fault, Kind, KindError, Naming, Observed, Owned, Result, Tagging, Tags};
+use crate::kind::{
+    Changes, Check, Class, End, Fault, Hop, Kind, KindError, Naming, Observed, Owned, Path, Result, Tagging, Tags,
+};
 
 /// A subscription to an SNS topic.
 pub struct SnsSubscription;
@@ -43,12 +45,25 @@ impl Kind for SnsSubscription {
     const DELETE_RANK: u8 = 40;
     const NAMING: Naming = Naming::Assigned;
     const TAGGING: Tagging = Tagging::OwnershipOnly;
+    const PATH: Path =
+        Path { ready: &["confirmed"], mend: "the owner of the endpoint has to confirm the subscription", ..Path::NONE };
 
     type Spec = Spec;
     type Outputs = SubscriptionOutputs;
 
     fn check(spec: &Spec) -> Vec<Fault> {
         spec.faults()
+    }
+
+    fn hops(spec: &Spec) -> Vec<Hop> {
+        vec![Hop::new(End::other(&spec.topic_arn), End::Own, format!("{} subscription", spec.protocol.word()))]
+    }
+
+    async fn probe(_: &Cx, _: &Hop, found: &Spec) -> Result<Vec<Check>> {
+        let policy = found.filter_policy.iter().map(|policy| {
+            Check::ok(format!("only messages that pass the filter policy {}", serde_json::json!(policy)))
+        });
+        Ok(policy.collect())
     }
 
     async fn observe(cx: &Cx, want: Option<&Spec>) -> Result<Option<Observed<Spec, SubscriptionOutputs>>> {

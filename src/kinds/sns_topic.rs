@@ -15,7 +15,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Look, Wait};
 use crate::kind::{
-    Changes, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags,
+    Changes, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Place, Result,
+    Tags,
 };
 
 /// An SNS topic.
@@ -130,6 +131,7 @@ impl Kind for SnsTopic {
     const DELETE_RANK: u8 = 45;
     const NAMING: Naming = Naming::Name { pattern: r"^([a-zA-Z0-9_-]{1,256}|[a-zA-Z0-9_-]{1,251}\.fifo)$" };
     const TAG_INDEX: Option<&'static str> = Some("sns");
+    const PATH: Path = Path { accepts: &["sns:Publish"], ..Path::NONE };
     const GRANTS: &'static [Grant] = &[PUBLISH, Grant { verb: "write", ..PUBLISH }];
 
     type Spec = Spec;

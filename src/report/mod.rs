@@ -4,7 +4,9 @@ pub mod documents;
 pub mod events;
 pub mod plan;
 pub mod progress;
+pub mod send;
 pub mod values;
+pub mod verify;
 
 use std::io::{IsTerminal, Write};
 

@@ -368,6 +368,26 @@ impl AnyKind for Fake {
         self.cloud.leave("retag", &cx.key.id, fault.as_ref())
     }
 
+    fn path(&self) -> crate::kind::Path {
+        crate::kind::Path::NONE
+    }
+
+    fn hops(&self, _: &Value) -> Vec<crate::kind::Hop> {
+        Vec::new()
+    }
+
+    fn role(&self, _: &Value) -> Option<String> {
+        None
+    }
+
+    async fn probe(&self, _: &Cx, _: &crate::kind::Hop, _: &Value) -> Result<Vec<crate::kind::Check>> {
+        Ok(Vec::new())
+    }
+
+    async fn arrivals(&self, _: &Cx) -> Result<Vec<crate::kind::Check>> {
+        Ok(Vec::new())
+    }
+
     async fn owned(&self, cx: &Cx) -> Result<Vec<Owned>> {
         tokio::time::sleep(self.cloud.with(|contents| contents.latency)).await;
         let owned = |contents: &mut Contents| {
