@@ -9,6 +9,7 @@ mod aws_managed;
 mod condition;
 mod document;
 mod evaluate;
+mod grantee;
 mod inline;
 mod policy;
 mod principal;
@@ -22,7 +23,9 @@ mod wire;
 
 use super::{Answer, Call, Fault, Outcome, Service, Tx, Xml, unknown_operation};
 
-use self::evaluate::{Context, Decision};
+pub(crate) use self::condition::Context;
+use self::evaluate::Decision;
+pub(crate) use self::grantee::{Asker, Standing, account_of};
 
 type Operation = fn(&mut Tx<'_>, &Call) -> Result<Xml, Fault>;
 
@@ -55,6 +58,34 @@ impl Service for Iam {
 pub(crate) fn role_trusts(tx: &Tx<'_>, role_arn: &str, service: &str) -> Result<bool, Fault> {
     let Some(role) = role::by_arn(tx, role_arn)? else { return Ok(false) };
     Ok(principal::trusts_service(&role.trust, service))
+}
+
+/// What a session has to know of the role that it stands for.
+pub(crate) struct Assumable {
+    /// Differs between roles of one name that were made one after the other.
+    pub(crate) id: String,
+    /// Seconds that a session may last at most.
+    pub(crate) max_session: i64,
+    trust: String,
+}
+
+impl Assumable {
+    /// Finds a role by its whole ARN, path included.
+    pub(crate) fn find(tx: &Tx<'_>, role_arn: &str) -> Result<Option<Self>, Fault> {
+        let found = role::by_arn(tx, role_arn)?;
+        Ok(found.map(|role| Self { id: role.id, max_session: role.max_session, trust: role.trust }))
+    }
+
+    /// Tells whether the trust policy lets a service assume the role; see [`role_trusts`].
+    pub(crate) fn trusts(&self, service: &str) -> bool {
+        principal::trusts_service(&self.trust, service)
+    }
+
+    /// Reads what the trust policy says to one who wants to assume the role.
+    pub(crate) fn standing(&self, asker: Asker<'_>, context: &Context) -> Standing {
+        let trust = serde_json::from_str(&self.trust).unwrap_or_default();
+        grantee::standing(&trust, asker, "sts:AssumeRole", None, context)
+    }
 }
 
 /// Tells whether the role exists and its policies, within its permissions boundary, allow the action.
