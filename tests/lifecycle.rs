@@ -131,6 +131,28 @@ fn an_application_stopped_by_hand_is_started_again() {
 }
 
 #[test]
+fn the_producers_boot_is_reported() {
+    let world = World::of(Sandbox::with_stacks(), "us-east-1");
+    let stack = ["stacks/airline_tickets.yaml"];
+    world.apply(&stack);
+    let show = || world.listener.reading(|| world.run(&["show"], &stack)).code(0);
+    show().has("running, boot not reported yet");
+    let instance = world.run(&["output", "producer", "--stack"], &stack).code(0).stdout.trim().to_owned();
+    let report = |text: &str| {
+        let put = world.account.aws.ssm().put_parameter().name("/airline_tickets/producer_boot");
+        let put = put.value(format!("{instance} 2026-11-22T10:00:00Z {text}")).overwrite(true);
+        world.account.call(put.send());
+    };
+    report("FAILED while installing the Kinesis agent (exit code 7)\nproducer: installing\nno such package \u{1b}[31m\n");
+    let shown = show();
+    shown.has("running, boot FAILED while installing the Kinesis agent (exit code 7) at 2026-11-22T10:00:00Z");
+    shown.has("  no such package \u{fffd}[31m\n");
+    report("ok");
+    show().has("running, boot ok at 2026-11-22T10:00:00Z");
+    world.in_sync(&stack);
+}
+
+#[test]
 fn the_second_stack_lives_and_dies() {
     let world = World::of(Sandbox::with_stacks(), "eu-west-1");
     let args = &["stacks/clickstream.yaml", "--var", "email=someone@example.com"];

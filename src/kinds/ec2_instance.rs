@@ -2,6 +2,7 @@
 //!
 //! An instance is replaced by deletion first: two machines with one job would do it twice.
 
+pub(crate) mod boot;
 mod change;
 mod label;
 mod launch;
@@ -89,11 +90,12 @@ impl Kind for Ec2Instance {
 
     async fn observe(cx: &Cx, want: Option<&Spec>) -> Result<Option<Observed<Spec, InstanceOutputs>>> {
         let Some(instance) = locate(cx).await? else { return Ok(None) };
-        let Some(spec) = found(Box::pin(read::spec(cx, &instance, want)).await)? else { return Ok(None) };
+        let (spec, status) = tokio::join!(Box::pin(read::spec(cx, &instance, want)), status(cx, &instance, want));
+        let Some(spec) = found(spec)? else { return Ok(None) };
         Ok(Some(Observed {
             spec,
             tags: label::hide(tags_of(instance.tags.as_deref()), &cx.key.name),
-            status: Some(state_of(&instance).to_owned()),
+            status: Some(status),
             outputs: outputs_of(cx, &instance),
             physical: instance.instance_id.unwrap_or_default(),
         }))
@@ -157,6 +159,15 @@ impl Kind for Ec2Instance {
 fn state_of(instance: &Instance) -> &str {
     let name = instance.state.as_ref().and_then(|state| state.name.as_ref());
     name.map_or("unknown", |name| name.as_str())
+}
+
+/// Describes the state, and how the boot went where the stack says who reports it.
+async fn status(cx: &Cx, instance: &Instance, want: Option<&Spec>) -> String {
+    let state = state_of(instance);
+    let (Some(parameter), Some(id)) = (want.and_then(|want| want.boot_report.as_ref()), &instance.instance_id) else {
+        return state.to_owned();
+    };
+    format!("{state}, {}", boot::Boot::ask(cx, parameter, id).await.describe())
 }
 
 /// Lists the instances with this resource's marks, terminated ones too as long as EC2 shows them.

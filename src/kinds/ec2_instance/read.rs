@@ -67,6 +67,7 @@ pub(super) async fn spec(cx: &Cx, instance: &Instance, want: Option<&Spec>) -> R
         iam_instance_profile: profile_of(instance),
         user_data: None,
         user_data_text: script,
+        boot_report: None,
         metadata_options: metadata(instance.metadata_options.as_ref()),
         ebs_optimized: instance.ebs_optimized,
         monitoring: is_monitored(instance),

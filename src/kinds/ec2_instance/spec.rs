@@ -63,6 +63,11 @@ pub struct Spec {
     #[serde(default)]
     #[schemars(extend("x-immutable" = true, "x-derived" = true))]
     pub user_data_text: Option<String>,
+    /// Name of the SSM parameter into which the user data writes how the boot went: a line of instance id, time and `ok`
+    /// or what failed, then the end of its log. `show` and `verify` report it; EC2 itself never tells.
+    #[serde(default)]
+    #[schemars(extend("x-source" = true))]
+    pub boot_report: Option<String>,
     /// Instance metadata service.
     #[serde(default)]
     pub metadata_options: MetadataOptions,
