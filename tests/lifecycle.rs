@@ -143,7 +143,9 @@ fn the_producers_boot_is_reported() {
         let put = put.value(format!("{instance} 2026-11-22T10:00:00Z {text}")).overwrite(true);
         world.account.call(put.send());
     };
-    report("FAILED while installing the Kinesis agent (exit code 7)\nproducer: installing\nno such package \u{1b}[31m\n");
+    report(
+        "FAILED while installing the Kinesis agent (exit code 7)\nproducer: installing\nno such package \u{1b}[31m\n",
+    );
     let shown = show();
     shown.has("running, boot FAILED while installing the Kinesis agent (exit code 7) at 2026-11-22T10:00:00Z");
     shown.has("  no such package \u{fffd}[31m\n");

@@ -5,6 +5,7 @@ mod cli;
 mod imports;
 mod lifecycle;
 mod moto;
+mod permissions;
 mod python;
 mod round_trip;
 mod schema;

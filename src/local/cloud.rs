@@ -26,7 +26,7 @@ use super::registry::{Entry, Handler, SERVICES, Wire};
 use super::router::{self, Caller, Form, Route};
 use super::store::{Store, Table};
 use super::sts::session;
-use super::{Answer, Call, Fault, Input, Outcome, Settings, envelope};
+use super::{Answer, Call, Fault, Input, Outcome, Settings, access, envelope};
 
 const LOCK: &str = "lock";
 const LISTENER: &str = "listener";
@@ -184,6 +184,7 @@ impl Cloud {
 
     async fn call(&self, entry: &Entry, call: &Call) -> Outcome {
         let rows = &self.inner.rows;
+        access::check(rows, entry, call)?;
         let outcome = match entry.handler {
             Handler::Rows(service) => match rows.transaction(call, |tx| service.handle(tx, call))? {
                 Answer::Later(work) => work.run().await,

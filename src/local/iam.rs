@@ -11,6 +11,7 @@ mod document;
 mod evaluate;
 mod grantee;
 mod inline;
+mod names;
 mod policy;
 mod principal;
 mod profile;
@@ -25,7 +26,8 @@ use super::{Answer, Call, Fault, Outcome, Service, Tx, Xml, unknown_operation};
 
 pub(crate) use self::condition::Context;
 use self::evaluate::Decision;
-pub(crate) use self::grantee::{Asker, Standing, account_of};
+pub(crate) use self::grantee::{Asker, Standing, account_of, asker_context};
+pub(crate) use self::names::{Arns, arns};
 
 type Operation = fn(&mut Tx<'_>, &Call) -> Result<Xml, Fault>;
 
@@ -86,6 +88,50 @@ impl Assumable {
         let trust = serde_json::from_str(&self.trust).unwrap_or_default();
         grantee::standing(&trust, asker, "sts:AssumeRole", None, context)
     }
+}
+
+/// What a role's own policies say of an action on a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Decided {
+    Allowed,
+    /// Its permissions boundary does not allow it, whatever else does.
+    OutOfBounds,
+    /// Nothing allows it and nothing forbids it.
+    Silent,
+    Denied,
+}
+
+/// The policies of one role.
+pub(crate) struct RoleGrants(simulate::Grants);
+
+impl RoleGrants {
+    /// Collects the policies of a role; none when there is no such role.
+    pub(crate) fn load(tx: &Tx<'_>, role_arn: &str) -> Result<Option<Self>, Fault> {
+        let role = role::by_arn(tx, role_arn)?;
+        role.map(|role| simulate::Grants::of_role(tx, &role).map(Self)).transpose()
+    }
+
+    /// Judges one action on one resource.
+    pub(crate) fn decide(&self, action: &str, resource: &str, context: &Context) -> Decided {
+        let (own, limit) = self.0.decisions(action, resource, context);
+        match (own, limit) {
+            (Decision::ExplicitDeny, _) | (_, Some(Decision::ExplicitDeny)) => Decided::Denied,
+            (_, Some(Decision::ImplicitDeny)) => Decided::OutOfBounds,
+            (Decision::Allowed, _) => Decided::Allowed,
+            (Decision::ImplicitDeny, _) => Decided::Silent,
+        }
+    }
+}
+
+/// Reads what the policy of a topic or function says to one who asks.
+pub(crate) fn resource_standing(
+    policy: &serde_json::Value,
+    asker: Asker<'_>,
+    action: &str,
+    resource: &str,
+    context: &Context,
+) -> Standing {
+    grantee::standing(policy, asker, action, Some(resource), context)
 }
 
 /// Tells whether the role exists and its policies, within its permissions boundary, allow the action.

@@ -5,6 +5,7 @@
 //! [`Service`]: a function of the stored state and one call. Rules come from `facts/aws.md`; where AWS and a
 //! convenience conflict, AWS wins.
 
+mod access;
 pub(crate) mod amis;
 mod analytics;
 pub(crate) mod cloud;

@@ -42,7 +42,8 @@ pub(super) fn standing(
     resource: Option<&str>,
     context: &Context,
 ) -> Standing {
-    let context = with_asker(context, asker);
+    let mut context = context.clone();
+    context.extend(asker_context(asker));
     let mut most = Standing::Silent;
     for statement in statements(document) {
         let concerned = resource.map_or_else(
@@ -59,23 +60,18 @@ pub(super) fn standing(
     most
 }
 
-fn with_asker(context: &Context, asker: Asker<'_>) -> Context {
-    let mut context = context.clone();
-    let mut note = |key: &str, value: String| context.insert(key.to_owned(), vec![value]);
-    match asker {
+/// Returns the condition keys that tell who asks.
+pub(crate) fn asker_context(asker: Asker<'_>) -> Context {
+    let known = match asker {
         Asker::Account(account) => {
-            note("aws:principalarn", root(account));
-            note("aws:principalaccount", account.to_owned());
+            vec![("aws:principalarn", root(account)), ("aws:principalaccount", account.to_owned())]
         }
         Asker::Role { arn, .. } => {
-            note("aws:principalarn", arn.to_owned());
-            note("aws:principalaccount", account_of(arn).to_owned());
+            vec![("aws:principalarn", arn.to_owned()), ("aws:principalaccount", account_of(arn).to_owned())]
         }
-        Asker::Service(name) => {
-            note("aws:principalservicename", name.to_owned());
-        }
-    }
-    context
+        Asker::Service(name) => vec![("aws:principalservicename", name.to_owned())],
+    };
+    known.into_iter().map(|(key, value)| (key.to_owned(), vec![value])).collect()
 }
 
 fn root(account: &str) -> String {
