@@ -12,6 +12,7 @@ mod spec;
 use std::time::Duration;
 
 use aws_sdk_ec2::types::Instance;
+use regex::Regex;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -22,7 +23,9 @@ use crate::aws::Cx;
 use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{Look, Wait};
-use crate::kind::{Changes, Class, Fault, Files, Kind, KindError, Naming, Observed, Owned, Result, Tags};
+use crate::kind::{
+    Changes, Class, End, Fault, Files, Holder, Hop, Kind, KindError, Naming, Observed, Owned, Path, Result, Side, Tags,
+};
 
 /// An EC2 instance.
 pub struct Ec2Instance;
@@ -56,12 +59,19 @@ const TERMINATE_LIMIT: Duration = Duration::from_mins(20);
 /// States of instances that are there.
 const ALIVE: [&str; 4] = ["pending", "running", "stopping", "stopped"];
 
+/// Lists the streams that the Kinesis agent of a boot script sends to.
+fn agent_streams(script: &str) -> Vec<String> {
+    let Ok(flow) = Regex::new(r#""kinesisStream"\s*:\s*"([^"]+)""#) else { return Vec::new() };
+    flow.captures_iter(script).map(|found| found[1].to_owned()).collect()
+}
+
 impl Kind for Ec2Instance {
     const TYPE: &'static str = "ec2_instance";
     const TITLE: &'static str = "EC2 instance";
     const DELETE_RANK: u8 = 30;
     const NAMING: Naming = Naming::Assigned;
     const TAG_INDEX: Option<&'static str> = Some("ec2:instance");
+    const PATH: Path = Path { ready: &["running"], ..Path::NONE };
 
     type Spec = Spec;
     type Outputs = InstanceOutputs;
@@ -86,6 +96,18 @@ impl Kind for Ec2Instance {
 
     fn renews(changes: &Changes<'_>) -> &'static [&'static str] {
         if changes.touch("instance_type") { &["public_ip", "public_dns_name"] } else { &[] }
+    }
+
+    fn hops(spec: &Spec) -> Vec<Hop> {
+        let text = spec.user_data_text.as_deref().unwrap_or_default();
+        let hop = |stream: String| {
+            Hop::new(End::Own, End::other(stream), "Kinesis agent").needs(Holder::At(Side::From), Side::To, &[])
+        };
+        agent_streams(text).into_iter().map(hop).collect()
+    }
+
+    fn role(spec: &Spec) -> Option<String> {
+        spec.iam_instance_profile.clone()
     }
 
     async fn observe(cx: &Cx, want: Option<&Spec>) -> Result<Option<Observed<Spec, InstanceOutputs>>> {
@@ -120,6 +142,7 @@ impl Kind for Ec2Instance {
         let want = changes.target(want, found)?;
         let instance = locate(cx).await?.ok_or_else(|| KindError::not_found("the instance is gone"))?;
         let id = instance.instance_id.clone().unwrap_or_default();
+        let instance = if state_of(&instance) == "pending" { wait_running(cx, &id).await? } else { instance };
         change::converge(cx, &id, &want, found).await?;
         if want.instance_type != found.instance_type {
             change::resize(cx, &instance, &want).await?;
