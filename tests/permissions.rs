@@ -9,7 +9,7 @@ use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{PutRecordsRequestEntry, ShardIteratorType};
 use stackctl::aws::Aws;
 
-use crate::support::account::{ACCOUNT, Account, REGION};
+use crate::support::account::{self, ACCOUNT, Account, REGION};
 use crate::support::listener::Listener;
 use crate::support::sandbox::Sandbox;
 
@@ -38,12 +38,18 @@ impl World {
         );
         let trust = format!(r#"{{"Version":"2012-10-17","Statement":[{statement}]}}"#);
         self.account.call(iam.update_assume_role_policy().role_name(role).policy_document(trust).send());
-        let sts = self.account.aws.sts();
+        let keys = Credentials::from_keys(ACCOUNT, "none", None);
+        let sts = aws_sdk_sts::Client::new(&account::config(self.listener.url(), keys, REGION));
         let session = self.account.call(sts.assume_role().role_arn(arn).role_session_name("test").send());
         let given = session.credentials.unwrap();
         let token = Some(given.session_token);
-        Account::with(self.listener.url(), Credentials::from_keys(given.access_key_id, given.secret_access_key, token), ACCOUNT, REGION)
-            .aws
+        Account::with(
+            self.listener.url(),
+            Credentials::from_keys(given.access_key_id, given.secret_access_key, token),
+            ACCOUNT,
+            REGION,
+        )
+        .aws
     }
 
     fn may<T, E: std::fmt::Debug>(&self, call: impl Future<Output = Result<T, E>>) -> T {

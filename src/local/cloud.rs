@@ -24,6 +24,7 @@ use super::dynamodb::Tables;
 use super::kinesis::Streams;
 use super::registry::{Entry, Handler, SERVICES, Wire};
 use super::router::{self, Caller, Form, Route};
+use super::sns::outbox;
 use super::store::{Store, Table};
 use super::sts::session;
 use super::{Answer, Call, Fault, Input, Outcome, Settings, access, envelope};
@@ -84,7 +85,7 @@ struct Inner {
     tables: Tables,
     settings: Settings,
     calls: Mutex<BTreeMap<(String, String), u64>>,
-    /// Rings when records have come in.
+    /// Rings when records or messages have come in.
     bell: Notify,
     home: Option<PathBuf>,
     /// Held for as long as the state is in use; the system drops it with the process.
@@ -193,13 +194,13 @@ impl Cloud {
             Handler::Streams => self.inner.streams.handle(rows, call).await,
             Handler::Tables => self.inner.tables.handle(rows, call),
         };
-        if call.operation.starts_with("PutRecord") {
+        if ["PutRecord", "Publish"].iter().any(|start| call.operation.starts_with(start)) {
             self.inner.bell.notify_waiters();
         }
         outcome
     }
 
-    /// Waits for the next records that are put into any stream.
+    /// Waits for the next records that are put into any stream, or messages that are published.
     pub(crate) async fn stirred(&self) {
         self.inner.bell.notified().await;
     }
@@ -238,6 +239,9 @@ impl Cloud {
                 envelope::raw(200, "application/json", calls.to_string().into_bytes())
             }
             ["code", account, region, function] => self.code(account, region, function),
+            ["outbox", account, region, rest @ ..] if rest.len() < 2 => {
+                self.outbox(account, region, rest.first().copied().unwrap_or_default())
+            }
             _ => envelope::raw(404, "text/plain", b"the local cloud has no such path\n".to_vec()),
         }
     }
@@ -250,6 +254,20 @@ impl Cloud {
         match found.ok().flatten().and_then(|text| STANDARD.decode(text).ok()) {
             Some(zip) => envelope::raw(200, "application/zip", zip),
             None => envelope::raw(404, "text/plain", b"there is no code of such a function\n".to_vec()),
+        }
+    }
+
+    /// Shows what would have been sent, the newest last, after a message or from the first that is kept.
+    fn outbox(&self, account: &str, region: &str, last: &str) -> Response<Bytes> {
+        let mut call = Call::new("GetOutbox", Input::Json(Value::Null), 0);
+        (call.account, call.region) = (account.to_owned(), region.to_owned());
+        match self.inner.rows.transaction(&call, |tx| outbox::after(tx, last)) {
+            Ok(messages) => {
+                let entry = |(id, sent)| json!({ "id": id, "sent": sent });
+                let messages: Value = messages.into_iter().map(entry).collect();
+                envelope::raw(200, "application/json", messages.to_string().into_bytes())
+            }
+            Err(fault) => envelope::raw(500, "text/plain", fault.message.into_bytes()),
         }
     }
 

@@ -4,6 +4,7 @@
 //! last process stopped. It does not know what a task does with its records.
 
 mod mapping;
+mod topic;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -93,7 +94,9 @@ impl Flow {
 
 /// Everything that has something to do now.
 fn jobs(cloud: &Cloud, endpoint: &str) -> Result<Vec<Job>, Fault> {
-    mapping::jobs(cloud, endpoint)
+    let mut jobs = mapping::jobs(cloud, endpoint)?;
+    jobs.push(topic::job(endpoint));
+    Ok(jobs)
 }
 
 async fn supervise(cloud: Cloud, endpoint: String, stop: CancellationToken, load: Arc<AtomicU64>) {

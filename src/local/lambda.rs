@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, Call, Fault, Input, Outcome, Service, Tx, unknown_operation};
 
+pub(crate) use self::function::exists;
 pub(crate) use self::permission::of_function as policy;
 
 /// Tables whose rows can be tagged.

@@ -1,12 +1,14 @@
 //! SNS of the local cloud: topics, subscriptions, text message preferences and an outbox instead of delivery.
 //!
-//! Rules follow `facts/aws.md` 10. What would leave the account is kept in the table `sns.outbox`; this
-//! module does not know queues or functions and delivers to none.
+//! Rules follow `facts/aws.md` 10. What would leave the account is kept in the outbox; what is for functions is noted
+//! in the table `sns.delivery`. This module delivers nothing itself.
 
 mod attribute;
+pub(crate) mod delivery;
 mod endpoint;
 mod filter;
 mod message;
+pub(crate) mod outbox;
 mod sms;
 mod subscription;
 mod tags;

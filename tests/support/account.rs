@@ -25,6 +25,16 @@ pub(crate) const REGION: &str = "us-east-1";
 /// Public parameter with the latest image of Amazon Linux.
 const IMAGE: &str = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64";
 
+/// Returns a client's settings for an address.
+pub(crate) fn config(url: &str, keys: Credentials, region: &str) -> SdkConfig {
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(region.to_owned()))
+        .endpoint_url(url)
+        .credentials_provider(SharedCredentialsProvider::new(keys))
+        .build()
+}
+
 /// Clients of one account and region.
 pub(crate) struct Account {
     /// The clients.
@@ -40,13 +50,8 @@ impl Account {
 
     /// Opens an account with some credentials.
     pub(crate) fn with(url: &str, keys: Credentials, account: &str, region: &str) -> Self {
-        let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(region.to_owned()))
-            .endpoint_url(url)
-            .credentials_provider(SharedCredentialsProvider::new(keys));
         let place = Place { partition: "aws".to_owned(), region: region.to_owned(), account: account.to_owned() };
-        Self { aws: Aws::new(config.build(), place, false), runtime: Runtime::new().unwrap() }
+        Self { aws: Aws::new(config(url, keys, region), place, false), runtime: Runtime::new().unwrap() }
     }
 
     /// Waits for the answer of a call, which must be a good one.

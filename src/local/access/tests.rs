@@ -45,7 +45,12 @@ fn path_needs(method: &str, path: &str, body: Value) -> Vec<String> {
 #[test]
 fn calls_to_kinesis_name_a_stream() {
     let arn = STREAM;
-    let read = ferrokinesis::shard_iterator::create_shard_iterator("s", "shardId-000000000000", "1", 1);
+    let read = ferrokinesis::shard_iterator::create_shard_iterator(
+        "s",
+        "shardId-000000000000",
+        "49590338271490256608559692538361571095921575989136588898",
+        1,
+    );
     let own = |text: &str| base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, text);
     let cases = [
         ("PutRecords", json!({ "StreamName": "s" }), arn),
