@@ -1,7 +1,7 @@
 //! One process that runs a function's events one after the other.
 //!
 //! The process leads a group of its own and ends that group when its input is closed, so neither it nor what it
-//! started outlives the cloud. Its memory is watched where there is a `/proc`; elsewhere it is looked at after each
+//! started outlives the cloud. It is not killed when it is dropped: it could not end its group any more. Its memory is watched where there is a `/proc`; elsewhere it is looked at after each
 //! event.
 
 use std::path::{Path, PathBuf};
@@ -70,7 +70,7 @@ impl Worker {
     pub(super) fn spawn(launch: Launch<'_>, subject: &Subject, stream: &str) -> std::io::Result<Self> {
         let mut command = Command::new(launch.python);
         command.args(["-X", "utf8"]).arg(launch.script).current_dir(launch.code.path());
-        command.env_clear().envs(launch.variables).process_group(0).kill_on_drop(true);
+        command.env_clear().envs(launch.variables).process_group(0);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let gone = || std::io::Error::other("the process has no pipes");
         let (sender, log) = mpsc::channel(BACKLOG);
