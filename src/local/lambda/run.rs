@@ -32,8 +32,8 @@ use self::report::{Ending, Report, Status};
 use self::worker::{Launch, Worker};
 use crate::local::{Call, Cloud, Fault, Settings};
 
-pub(super) use self::queue::{Queued, accept, start};
 pub(crate) use self::queue::resume;
+pub(super) use self::queue::{Queued, accept, start};
 pub(super) use self::subject::Subject;
 pub(super) use self::worker::Event;
 

@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::Lambda;
-use crate::local::testing::Bench;
 use crate::local::Fault;
+use crate::local::testing::Bench;
 
 const REACH: &[&str] = &["kinesis:*", "sqs:*"];
 

@@ -39,7 +39,9 @@ impl Account {
         let grants = json!({ "Version": "2012-10-17", "Statement": [
             { "Effect": "Allow", "Action": actions, "Resource": "*" },
         ]});
-        account.query("iam", "CreateRole", &[("RoleName", "worker"), ("AssumeRolePolicyDocument", &trust.to_string())]).await;
+        account
+            .query("iam", "CreateRole", &[("RoleName", "worker"), ("AssumeRolePolicyDocument", &trust.to_string())])
+            .await;
         let policy = [("RoleName", "worker"), ("PolicyName", "p"), ("PolicyDocument", &grants.to_string())];
         account.query("iam", "PutRolePolicy", &policy).await;
         account
@@ -148,8 +150,16 @@ async fn errors_of_the_code_are_told_as_lambda_tells_them() {
         ("def handler(:\n", "Runtime.UserCodeSyntaxError", "Syntax error in module 'main': invalid syntax"),
         ("raise KeyError('setting')\n", "KeyError", "'setting'"),
         (&format!("{handler}raise ValueError('no')\n"), "ValueError", "no"),
-        (&format!("{handler}return {{1, 2}}\n"), "Runtime.MarshalError", "Unable to marshal response: Object of type set"),
-        (&format!("{handler}return 'x' * 6291556\n"), "Function.ResponseSizeTooLarge", "Response payload size exceeded"),
+        (
+            &format!("{handler}return {{1, 2}}\n"),
+            "Runtime.MarshalError",
+            "Unable to marshal response: Object of type set",
+        ),
+        (
+            &format!("{handler}return 'x' * 6291556\n"),
+            "Function.ResponseSizeTooLarge",
+            "Response payload size exceeded",
+        ),
     ];
     for (source, kind, text) in cases {
         let account = Account::new().await;
@@ -214,7 +224,8 @@ async fn a_process_that_exits_is_told_with_its_status() {
     ];
     for (end, text) in ends {
         let account = Account::new().await;
-        let source = format!("import os, sys\ndef handler(event, context):\n    print('last words', flush=True)\n    {end}\n");
+        let source =
+            format!("import os, sys\ndef handler(event, context):\n    print('last words', flush=True)\n    {end}\n");
         let got = account.error(&source, json!({})).await;
         assert!(got.payload["errorMessage"].as_str().unwrap().ends_with(text), "{end}: {got:?}");
         assert!(got.log.contains("last words") && got.log.contains("Runtime.ExitError"), "{}", got.log);
@@ -258,7 +269,8 @@ async fn logs_in_json_have_levels() {
     account.invoke(json!({})).await;
     let logged = account.logged("mine").await.unwrap();
     let parsed: Vec<Value> = logged.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let kinds: Vec<&str> = parsed.iter().filter_map(|line| line["type"].as_str().or(line["message"].as_str())).collect();
+    let kinds: Vec<&str> =
+        parsed.iter().filter_map(|line| line["type"].as_str().or(line["message"].as_str())).collect();
     assert_eq!(kinds, ["platform.initStart", "platform.start", "high", "platform.report"], "{logged:#?}");
     assert_eq!((&parsed[2]["level"], &parsed[3]["record"]["status"]), (&json!("WARNING"), &json!("success")));
 }
@@ -365,7 +377,8 @@ def handler(event, context):
     let account = Account::new().await;
     account.create(source, json!({})).await;
     account.invoke(json!({ "file": folder.path().join("beat") })).await;
-    let size = || ["beat", "beat.child"].map(|name| std::fs::metadata(folder.path().join(name)).map_or(0, |file| file.len()));
+    let size =
+        || ["beat", "beat.child"].map(|name| std::fs::metadata(folder.path().join(name)).map_or(0, |file| file.len()));
     assert!(size()[0] > 0);
     account.cloud.functions().close();
     drop(account);
