@@ -104,7 +104,7 @@ impl Bench {
 fn body_of(answer: Answer) -> Value {
     match answer {
         Answer::Json(_, body) | Answer::Headed(_, _, body) => body,
-        other => panic!("no JSON: {other:?}"),
+        other @ Answer::Xml(_) => panic!("no JSON: {other:?}"),
     }
 }
 

@@ -15,6 +15,8 @@ pub(super) struct Journal<'a> {
     pub(super) request: &'a str,
     /// Log stream of the process.
     pub(super) stream: String,
+    /// The process has said that the log of what it does is complete.
+    pub(super) is_complete: bool,
     unwritten: Vec<(i64, String)>,
     tail: String,
 }
@@ -32,7 +34,7 @@ pub(super) fn new_stream() -> String {
 
 impl<'a> Journal<'a> {
     pub(super) fn new(cloud: &'a Cloud, subject: &'a Subject, request: &'a str, stream: String) -> Self {
-        Self { cloud, subject, request, stream, unwritten: Vec::new(), tail: String::new() }
+        Self { cloud, subject, request, stream, is_complete: false, unwritten: Vec::new(), tail: String::new() }
     }
 
     /// Adds a line.
@@ -53,13 +55,15 @@ impl<'a> Journal<'a> {
         self.add(format!("LOCAL\t{}\t{text}", report::moment(now())));
     }
 
-    /// Adds a piece of the process's log; true when it ends the invocation's.
-    pub(super) fn take(&mut self, piece: Piece) -> bool {
+    /// Adds a piece of the process's log.
+    pub(super) fn take(&mut self, piece: Piece) {
         match piece {
             Piece::Line(text) => self.add(text),
-            Piece::End(request) => return request == self.request || request.bytes().all(|byte| byte == b'0'),
+            // One that comes too late is of an earlier event; the start of a process has no event.
+            Piece::End(request) => {
+                self.is_complete |= request == self.request || request.bytes().all(|byte| byte == b'0');
+            }
         }
-        false
     }
 
     /// Writes what was added so far. A log that cannot be written stops no function.

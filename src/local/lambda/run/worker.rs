@@ -114,6 +114,7 @@ impl Worker {
     }
 
     async fn reply(&mut self, until: Instant, journal: &mut Journal<'_>) -> Result<Reply, Ending> {
+        journal.is_complete = false;
         let reply = self.watch(until, journal).await;
         if let Some(Err(_)) = reply {
             self.stop().await;
@@ -146,7 +147,7 @@ impl Worker {
         loop {
             tokio::select! {
                 reply = &mut reply => return reply.ok().map(Ok),
-                Some(piece) = self.log.recv() => { journal.take(piece); }
+                Some(piece) = self.log.recv() => journal.take(piece),
                 () = &mut deadline => return Some(Err(Ending::TimedOut)),
                 _ = tick.tick() => {
                     ticks += 1;
@@ -165,10 +166,10 @@ impl Worker {
 
     async fn rest_of_log(&mut self, journal: &mut Journal<'_>) {
         let rest = async {
-            while let Some(piece) = self.log.recv().await {
-                if journal.take(piece) {
-                    break;
-                }
+            // The end of the log may have come before the reply.
+            while !journal.is_complete {
+                let Some(piece) = self.log.recv().await else { break };
+                journal.take(piece);
             }
         };
         // Something that the function started may hold the log open; it is not waited for.
