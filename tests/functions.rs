@@ -13,7 +13,7 @@ use crate::support::listener::Listener;
 use crate::support::sandbox::Sandbox;
 
 /// Longer than anything here takes on a busy machine.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 fn zipped(source: &str) -> Blob {
     let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
