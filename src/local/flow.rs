@@ -15,7 +15,7 @@ use futures::future::BoxFuture;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Cloud, Fault, Who};
+use super::{Cloud, Fault, Who, lambda};
 
 /// How often the rows are looked at for tasks to start or to stop.
 const LOOK: Duration = Duration::from_millis(100);
@@ -66,6 +66,7 @@ impl Drop for Busy {
 
 /// The running tasks of one cloud.
 pub(crate) struct Flow {
+    cloud: Cloud,
     stop: CancellationToken,
     load: Arc<AtomicU64>,
     task: JoinHandle<()>,
@@ -75,13 +76,16 @@ impl Flow {
     /// Starts moving records; functions reach the cloud at `endpoint`.
     pub(crate) fn start(cloud: Cloud, endpoint: String) -> Self {
         let (stop, load) = (CancellationToken::new(), Arc::default());
-        let task = tokio::spawn(supervise(cloud, endpoint, stop.clone(), Arc::clone(&load)));
-        Self { stop, load, task }
+        if let Err(fault) = lambda::resume(&cloud) {
+            tracing::warn!("accepted events could not be taken up: {}", fault.message);
+        }
+        let task = tokio::spawn(supervise(cloud.clone(), endpoint, stop.clone(), Arc::clone(&load)));
+        Self { cloud, stop, load, task }
     }
 
     /// Tells whether nothing was on its way at this moment.
     pub(crate) fn is_idle(&self) -> bool {
-        self.load.load(Ordering::SeqCst) == 0
+        self.load.load(Ordering::SeqCst) == 0 && self.cloud.functions().is_idle()
     }
 
     /// Ends all tasks and waits for them.
