@@ -18,7 +18,7 @@ use http::request::Parts;
 use http::{Request, Response};
 use serde_json::{Value, json};
 use thiserror::Error;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use super::dynamodb::Tables;
 use super::kinesis::Streams;
@@ -83,8 +83,8 @@ struct Inner {
     tables: Tables,
     settings: Settings,
     calls: Mutex<BTreeMap<(String, String), u64>>,
-    /// Rings when records have come in.
-    bell: Notify,
+    /// Counts the calls that may have brought records, from one.
+    bell: watch::Sender<u64>,
     home: Option<PathBuf>,
     /// Held for as long as the state is in use; the system drops it with the process.
     _lock: Option<File>,
@@ -118,7 +118,7 @@ impl Cloud {
         let streams = Streams::new(home.map(|dir| dir.join("kinesis")), settings.delay);
         let tables = Tables::new(home.map(|dir| dir.join("dynamodb")));
         let home = home.map(Path::to_owned);
-        let (calls, bell) = (Mutex::default(), Notify::new());
+        let (calls, bell) = (Mutex::default(), watch::Sender::new(1));
         Self { inner: Arc::new(Inner { rows, streams, tables, settings, calls, bell, home, _lock: lock }) }
     }
 
@@ -183,15 +183,15 @@ impl Cloud {
             Handler::Streams => self.inner.streams.handle(rows, call).await,
             Handler::Tables => self.inner.tables.handle(rows, call),
         };
-        if call.operation.starts_with("PutRecord") {
-            self.inner.bell.notify_waiters();
+        if stirs(entry, &call.operation) {
+            self.inner.bell.send_modify(|count| *count += 1);
         }
         outcome
     }
 
-    /// Waits for the next records that are put into any stream.
-    pub(crate) async fn stirred(&self) {
-        self.inner.bell.notified().await;
+    /// Returns the count of calls that may have brought records into a stream; it grows after they are there.
+    pub(crate) fn bell(&self) -> watch::Receiver<u64> {
+        self.inner.bell.subscribe()
     }
 
     /// Returns the stored rows, for what the cloud does by itself.
@@ -253,6 +253,17 @@ impl Cloud {
     pub(crate) fn withdraw(&self) -> io::Result<()> {
         let Some(home) = &self.inner.home else { return Ok(()) };
         discard(&home.join(LISTENER))
+    }
+}
+
+/// Tells whether a call may bring records into a stream, or change its shards.
+fn stirs(entry: &Entry, operation: &str) -> bool {
+    match entry.handler {
+        Handler::Streams => ["Put", "Split", "Merge", "Update"].iter().any(|start| operation.starts_with(start)),
+        Handler::Tables => ["Put", "Update", "Delete", "Batch", "Transact", "Execute"]
+            .iter()
+            .any(|start| operation.starts_with(start)),
+        Handler::Rows(_) => false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Lambda: functions, their permissions and event source mappings, and invocation of Python code.
 //!
-//! Paths are matched without their version date. It does not poll event sources: a mapping is a record.
+//! Paths are matched without their version date. It does not poll event sources: a mapping is a
+//! row that says what is to be polled.
 
 mod code;
 mod concurrency;
@@ -13,6 +14,7 @@ mod mapping;
 mod mapping_options;
 mod mapping_source;
 mod permission;
+pub(crate) mod polling;
 mod runtime;
 mod tags;
 #[cfg(test)]
