@@ -18,7 +18,7 @@ use http::request::Parts;
 use http::{Request, Response};
 use serde_json::{Value, json};
 use thiserror::Error;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use super::dynamodb::Tables;
 use super::kinesis::Streams;
@@ -88,8 +88,8 @@ struct Inner {
     functions: lambda::Functions,
     settings: Settings,
     calls: Mutex<BTreeMap<(String, String), u64>>,
-    /// Rings when records or messages have come in.
-    bell: Notify,
+    /// Counts the calls that may have brought records, from one.
+    bell: watch::Sender<u64>,
     home: Option<PathBuf>,
     /// Where the cloud can be reached from other processes, once it can.
     address: OnceLock<String>,
@@ -128,7 +128,7 @@ impl Cloud {
         let tables = Tables::new(home.map(|dir| dir.join("dynamodb")));
         let functions = lambda::Functions::new(home.map(|dir| dir.join(FUNCTIONS)), &settings);
         let home = home.map(Path::to_owned);
-        let (calls, bell, address) = (Mutex::default(), Notify::new(), OnceLock::new());
+        let (calls, bell, address) = (Mutex::default(), watch::Sender::new(1), OnceLock::new());
         let inner = Inner { rows, streams, tables, functions, settings, calls, bell, home, address, _lock: lock };
         Self { inner: Arc::new(inner) }
     }
@@ -201,15 +201,15 @@ impl Cloud {
             Handler::Tables => self.inner.tables.handle(rows, call),
             Handler::Functions => lambda::handle(self, call).await,
         };
-        if ["PutRecord", "Publish"].iter().any(|start| call.operation.starts_with(start)) {
-            self.inner.bell.notify_waiters();
+        if stirs(entry, &call.operation) {
+            self.inner.bell.send_modify(|count| *count += 1);
         }
         outcome
     }
 
-    /// Waits for the next records that are put into any stream, or messages that are published.
-    pub(crate) async fn stirred(&self) {
-        self.inner.bell.notified().await;
+    /// Returns the count of calls that may have brought records into a stream; it grows after they are there.
+    pub(crate) fn bell(&self) -> watch::Receiver<u64> {
+        self.inner.bell.subscribe()
     }
 
     /// Returns the stored rows, for what the cloud does by itself.
@@ -303,6 +303,18 @@ impl Cloud {
     pub(crate) fn withdraw(&self) -> io::Result<()> {
         let Some(home) = &self.inner.home else { return Ok(()) };
         discard(&home.join(LISTENER))
+    }
+}
+
+/// Tells whether a call may bring records into a stream, or change its shards.
+fn stirs(entry: &Entry, operation: &str) -> bool {
+    match entry.handler {
+        Handler::Streams => ["Put", "Split", "Merge", "Update"].iter().any(|start| operation.starts_with(start)),
+        Handler::Tables => {
+            ["Put", "Update", "Delete", "Batch", "Transact", "Execute"].iter().any(|start| operation.starts_with(start))
+        }
+        Handler::Rows(_) => operation.starts_with("Publish"),
+        Handler::Functions => false,
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! All but invocation is a function of stored rows; invocations run in the processes of [`Functions`].
 //!
-//! Paths are matched without their version date. It does not poll event sources: a mapping is a record.
+//! Paths are matched without their version date. It does not poll event sources: a mapping is a row that says what is
+//! to be polled.
 
 mod code;
 mod concurrency;
@@ -15,6 +16,7 @@ mod mapping;
 mod mapping_options;
 mod mapping_source;
 mod permission;
+pub(crate) mod polling;
 mod run;
 mod runtime;
 mod tags;
