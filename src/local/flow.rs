@@ -3,6 +3,7 @@
 //! What there is to run follows from the stored rows alone, so a cloud that is opened again carries on where the
 //! last process stopped. It does not know what a task does with its records.
 
+mod application;
 mod mapping;
 
 use std::collections::HashMap;
@@ -93,7 +94,9 @@ impl Flow {
 
 /// Everything that has something to do now.
 fn jobs(cloud: &Cloud, endpoint: &str) -> Result<Vec<Job>, Fault> {
-    mapping::jobs(cloud, endpoint)
+    let mut found = mapping::jobs(cloud, endpoint)?;
+    found.extend(application::jobs(cloud, endpoint)?);
+    Ok(found)
 }
 
 async fn supervise(cloud: Cloud, endpoint: String, stop: CancellationToken, load: Arc<AtomicU64>) {

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::super::{Call, Fault, Outcome, Tx};
-use super::application::{Application, load};
-use super::{empty, in_use, invalid, members, missing, required, text};
+use super::application::{Application, Part, load};
+use super::{empty, in_use, invalid, members, missing, note, required, text};
 
 /// `StartApplication`: the application must be READY and each configuration must name one of its inputs.
 pub(super) fn start(tx: &mut Tx<'_>, call: &Call) -> Outcome {
@@ -23,6 +23,13 @@ pub(super) fn start(tx: &mut Tx<'_>, call: &Call) -> Outcome {
     for configuration in configurations {
         take_position(&mut application, configuration)?;
     }
+    application.check_program().map_err(|why| misconfigured(&application, &why))?;
+    let goes_on =
+        |input: &Part| input.position.get("InputStartingPosition") == Some(&Value::from("LAST_STOPPED_POINT"));
+    if !application.inputs.iter().any(goes_on) {
+        note::forget(tx, &application.name)?;
+    }
+    application.started = call.now;
     application.move_to(call, "STARTING", "RUNNING");
     application.save(tx, call.now)?;
     Ok(empty())
@@ -72,6 +79,7 @@ pub(super) fn delete(tx: &mut Tx<'_>, call: &Call) -> Outcome {
     if !matches!(status, "READY" | "RUNNING") {
         return Err(in_use(&application.name, status));
     }
+    note::forget(tx, &application.name)?;
     application.move_to(call, "DELETING", "GONE");
     application.save(tx, call.now)?;
     Ok(empty())

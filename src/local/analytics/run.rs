@@ -84,11 +84,33 @@ impl Stream {
         Self { name: name.to_owned(), columns: columns.iter().cloned().chain(own).collect() }
     }
 
+    /// Completes the values of a schema's columns with what the service adds.
+    pub(crate) fn complete(&self, mut values: Vec<Datum>, own: &Origin) -> Vec<Datum> {
+        for column in &self.columns[values.len().min(self.columns.len())..] {
+            values.push(match column.name.as_str() {
+                "APPROXIMATE_ARRIVAL_TIME" => Datum::Int(own.arrival),
+                "PARTITION_KEY" => Datum::Text(own.partition_key.clone()),
+                "SEQUENCE_NUMBER" => Datum::Text(own.sequence_number.clone()),
+                _ => Datum::Text(own.shard.clone()),
+            });
+        }
+        values
+    }
+
     /// Makes the stream that takes what went wrong.
     pub(crate) fn problems() -> Self {
         let columns = PROBLEM.iter().map(|(name, kind)| Column::new(name, *kind)).collect();
         Self { name: "error_stream".to_owned(), columns }
     }
+}
+
+/// Where a record comes from.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Origin {
+    pub(crate) arrival: i64,
+    pub(crate) partition_key: String,
+    pub(crate) sequence_number: String,
+    pub(crate) shard: String,
 }
 
 /// One row of a stream: when it came, and the values of its columns.
@@ -282,6 +304,11 @@ impl Program {
                 Some(_) => {}
             }
         }
+    }
+
+    /// Returns the number of a stream.
+    pub(crate) fn place(&self, name: &str) -> Option<usize> {
+        self.streams.iter().position(|stream| stream.name == name)
     }
 
     /// Returns the stream of a name.

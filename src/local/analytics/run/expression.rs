@@ -17,7 +17,7 @@ use super::value::Type;
 use super::{Refused, Stream, function};
 
 /// As deep as an expression may be.
-const DEEPEST: u32 = 120;
+const DEEPEST: u32 = 64;
 
 /// A rendered expression.
 #[derive(Debug, Clone)]
@@ -82,7 +82,7 @@ impl<'a> Scope<'a> {
     pub(super) fn render(&self, expr: &Expr) -> Result<Typed, Refused> {
         self.depth.set(self.depth.get() + 1);
         if self.depth.get() > DEEPEST {
-            return self.unsupported(format!("an expression more than {DEEPEST} deep"), expr);
+            return Err(Refused::unsupported(format!("an expression more than {DEEPEST} deep"), self.line));
         }
         let grouped = self.groups.as_ref().and_then(|groups| {
             let plain = self.plain().render(expr).ok()?;
@@ -243,8 +243,7 @@ impl<'a> Scope<'a> {
 
     fn binary(&self, left: &Expr, op: &Binary, right: &Expr, expr: &Expr) -> Result<Typed, Refused> {
         if let Binary::And | Binary::Or = op {
-            let (left, right) = (self.condition(left)?, self.condition(right)?);
-            return Ok(Typed::new(format!("({left} {op} {right})"), Type::Boolean));
+            return self.chain(left, op, right);
         }
         let (left, right) = (self.render(left)?, self.render(right)?);
         match op {
@@ -259,6 +258,21 @@ impl<'a> Scope<'a> {
             }
             _ => self.unsupported(format!("{} {op} {}", left.kind, right.kind), expr),
         }
+    }
+
+    /// Renders `a AND b AND c …`, which may be long, without going deep.
+    fn chain(&self, left: &Expr, op: &Binary, right: &Expr) -> Result<Typed, Refused> {
+        let mut parts = vec![self.condition(right)?];
+        let mut rest = left;
+        while let Expr::BinaryOp { left, op: same, right } = rest
+            && same == op
+        {
+            parts.push(self.condition(right)?);
+            rest = left;
+        }
+        parts.push(self.condition(rest)?);
+        parts.reverse();
+        Ok(Typed::new(format!("({})", parts.join(&format!(" {op} "))), Type::Boolean))
     }
 
     fn mismatch<T>(&self, left: &Typed, op: &str, right: &Typed, expr: &Expr) -> Result<T, Refused> {

@@ -65,7 +65,7 @@ fn body(names: &Names<'_>, head: &Head<'_>, given: &SetExpr, number: usize) -> R
 }
 
 fn select(names: &Names<'_>, head: &Head<'_>, query: &Select, number: usize) -> Result<Pump, Refused> {
-    clauses(head, query)?;
+    clauses(query)?;
     let (source, alias) = table(names, head, query)?;
     let stream = &names.streams[source];
     let mut scope = Scope::new(stream, alias, head.line);
@@ -97,7 +97,7 @@ fn select(names: &Names<'_>, head: &Head<'_>, query: &Select, number: usize) -> 
     Ok(Pump { name: head.name.to_owned(), source, target: head.target, sql, fields, window })
 }
 
-fn clauses(head: &Head<'_>, query: &Select) -> Result<(), Refused> {
+fn clauses(query: &Select) -> Result<(), Refused> {
     let named = [
         (query.distinct.is_some(), "SELECT DISTINCT"),
         (query.top.is_some(), "TOP"),
@@ -112,7 +112,7 @@ fn clauses(head: &Head<'_>, query: &Select) -> Result<(), Refused> {
         (query.exclude.is_some(), "EXCLUDE"),
     ];
     match named.iter().find(|(there, _)| *there) {
-        Some((_, what)) => Err(Refused::unsupported((*what).to_owned(), line(query, head))),
+        Some((_, what)) => Err(Refused::unsupported((*what).to_owned(), query.select_token.0.span.start.line)),
         None => Ok(()),
     }
 }
@@ -125,7 +125,7 @@ fn line(found: &impl Spanned, head: &Head<'_>) -> u64 {
 }
 
 fn table(names: &Names<'_>, head: &Head<'_>, query: &Select) -> Result<(usize, String), Refused> {
-    let refuse = |what: &str| Err(Refused::unsupported(what.to_owned(), line(query, head)));
+    let refuse = |what: &str| Err(Refused::unsupported(what.to_owned(), query.select_token.0.span.start.line));
     let [table] = query.from.as_slice() else {
         return refuse(if query.from.is_empty() { "SELECT without FROM" } else { "a join of streams" });
     };

@@ -290,6 +290,10 @@ fn wrong_code_is_told_apart_from_missing_names() {
     assert!(Program::compile(&long, vec![input()], &[]).unwrap_err().to_string().contains("words"));
     let deep = of(&format!("SELECT STREAM {} FROM \"SOURCE_001\"", vec!["1"; 900].join("+")));
     assert!(Program::compile(&deep, vec![input()], &[]).unwrap_err().to_string().contains("deep"));
+    let nested = of(&format!("SELECT STREAM {}1{} FROM \"SOURCE_001\"", "(".repeat(500), ")".repeat(500)));
+    assert!(Program::compile(&nested, vec![input()], &[]).is_err());
+    let wide = of(&format!("SELECT STREAM \"cost\" FROM \"SOURCE_001\" WHERE {}", vec!["\"n\" = 1"; 300].join(" OR ")));
+    assert!(Program::compile(&wide, vec![input()], &[]).is_ok());
 }
 
 #[test]
