@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::{Call, Fault, Outcome, Tx};
-use super::application::{Application, Part, load};
+use super::application::{Application, load};
 use super::{empty, in_use, invalid, members, missing, note, required, text};
 
 /// `StartApplication`: the application must be READY and each configuration must name one of its inputs.
@@ -24,11 +24,13 @@ pub(super) fn start(tx: &mut Tx<'_>, call: &Call) -> Outcome {
         take_position(&mut application, configuration)?;
     }
     application.check_program().map_err(|why| misconfigured(&application, &why))?;
-    let goes_on =
-        |input: &Part| input.position.get("InputStartingPosition") == Some(&Value::from("LAST_STOPPED_POINT"));
-    if !application.inputs.iter().any(goes_on) {
-        note::forget(tx, &application.name)?;
-    }
+    let position = application.inputs.first().and_then(|input| input.position.get("InputStartingPosition")?.as_str());
+    let since = match position {
+        Some("TRIM_HORIZON") => Some(0),
+        Some("LAST_STOPPED_POINT") => None,
+        _ => Some(call.now),
+    };
+    note::begin(tx, &application.name, application.created, since, call.now)?;
     application.started = call.now;
     application.move_to(call, "STARTING", "RUNNING");
     application.save(tx, call.now)?;

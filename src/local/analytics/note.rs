@@ -25,12 +25,25 @@ pub(crate) struct Note {
     owner: String,
     /// Last delivered sequence number by input and shard.
     pub(crate) shards: BTreeMap<String, String>,
+    /// Records that came before this time are not the application's; 0 takes everything there is.
+    #[serde(default)]
+    pub(crate) since: i64,
     /// Highest ROWTIME that was given.
     pub(crate) time: i64,
 }
 
 /// Rows that wait in open windows, by number of the pump.
 pub(crate) type Held = Vec<(usize, Vec<Row>)>;
+
+/// Takes down a start: from a time on, or (none) from where the last run stopped, if there was one.
+pub(crate) fn begin(tx: &mut Tx<'_>, name: &str, created: i64, since: Option<i64>, now: i64) -> Result<(), Fault> {
+    let known: Option<Note> = tx.get(NOTES, name)?;
+    if since.is_none() && known.is_some_and(|known| known.created == created) {
+        return Ok(());
+    }
+    forget(tx, name)?;
+    tx.put(NOTES, name, &Note { created, since: since.unwrap_or(now), ..Note::default() })
+}
 
 /// Makes `owner` the one that may write, and tells where it goes on.
 pub(crate) fn claim(tx: &mut Tx<'_>, name: &str, created: i64, owner: &str) -> Result<(Note, Held), Fault> {
@@ -78,7 +91,7 @@ pub(crate) fn save(tx: &mut Tx<'_>, name: &str, note: &Note, step: &Step) -> Res
     Ok(true)
 }
 
-/// Forgets everything: the application is gone, or starts from a new position.
+/// Forgets everything: the application is gone, or starts at another place.
 pub(crate) fn forget(tx: &mut Tx<'_>, name: &str) -> Result<(), Fault> {
     tx.delete(NOTES, name)?;
     for (key, _) in tx.list_from::<serde_json::Value>(HELD, &format!("{name}/"))? {

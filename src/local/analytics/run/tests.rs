@@ -225,7 +225,7 @@ fn streams_chain_unite_and_are_read_twice() {
     let step = session.step(NOW, vec![(0, rows)]).unwrap();
     assert_eq!(shown(&session, &step, "A"), [json!([2, null])]);
     let mut united = shown(&session, &step, "B");
-    united.sort_by_key(ToString::to_string);
+    united.sort_by_key(|row| row[0].as_i64());
     assert_eq!(united, [json!([1]), json!([2]), json!([20])]);
     let step = session.step(NOW + 3_600_000, vec![]).unwrap();
     assert_eq!(shown(&session, &step, "M"), [json!(["2026-11-22 18:00:00.000", 2])]);

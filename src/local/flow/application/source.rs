@@ -45,8 +45,6 @@ pub(super) struct Source {
     pub(super) schema: Schema,
     /// In-application streams: number in the program, and name.
     pub(super) streams: Vec<(usize, String)>,
-    position: String,
-    started: i64,
     shards: Vec<Shard>,
     listed: i64,
     preprocessor: Option<Preprocessor>,
@@ -56,15 +54,12 @@ impl Source {
     pub(super) fn new(desk: &Desk, application: &Application, input: &Part, program: &Program) -> Result<Self, String> {
         let given = &input.body["KinesisStreamsInput"];
         let streams = input.stream_names().into_iter().filter_map(|name| Some((program.place(&name)?, name)));
-        let position = input.position.get("InputStartingPosition").and_then(Value::as_str).unwrap_or("NOW");
         Ok(Self {
             id: input.id.clone(),
             arn: given["ResourceARN"].as_str().map(str::to_owned),
             who: Who { role: given["RoleARN"].as_str().map(str::to_owned), ..desk.who.clone() },
             schema: input.schema().map_err(|why| why.to_string())?,
             streams: streams.collect(),
-            position: position.to_owned(),
-            started: application.started,
             shards: Vec::new(),
             listed: i64::MIN,
             preprocessor: Preprocessor::new(desk, application, input),
@@ -187,8 +182,8 @@ impl Source {
         found.ok_or_else(|| Fault::with_status(500, "InternalFailure", "the stream gave no iterator"))
     }
 
-    /// Tells where a shard is read from: after the last noted record, else where the application was told to start.
-    /// NOW is the moment of the start request, whenever the shard is first seen.
+    /// Tells where a shard is read from: after the last noted record, else from where the application was told to
+    /// start. NOW is the moment of the start request, whenever the shard is first seen.
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of this era fit a double exactly")]
     fn start(&self, note: &Note, shard: &str) -> Vec<(&'static str, Value)> {
         if let Some(sequence) = note.shards.get(&self.place(shard)) {
@@ -197,12 +192,10 @@ impl Source {
                 ("StartingSequenceNumber", json!(sequence)),
             ];
         }
-        let read_before = !note.shards.is_empty();
-        match self.position.as_str() {
-            "TRIM_HORIZON" => vec![("ShardIteratorType", json!("TRIM_HORIZON"))],
-            "LAST_STOPPED_POINT" if read_before => vec![("ShardIteratorType", json!("TRIM_HORIZON"))],
-            _ => vec![("ShardIteratorType", json!("AT_TIMESTAMP")), ("Timestamp", json!(self.started as f64 / 1000.0))],
+        if note.since == 0 {
+            return vec![("ShardIteratorType", json!("TRIM_HORIZON"))];
         }
+        vec![("ShardIteratorType", json!("AT_TIMESTAMP")), ("Timestamp", json!(note.since as f64 / 1000.0))]
     }
 }
 
