@@ -4,9 +4,13 @@
 mod cli;
 mod imports;
 mod lifecycle;
+mod ministack;
 mod moto;
+mod permissions;
 mod python;
 mod round_trip;
 mod schema;
+mod send;
 mod stack_files;
 mod support;
+mod verify;

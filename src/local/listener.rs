@@ -34,7 +34,6 @@ impl Listener {
     }
 
     /// Returns the cloud behind the socket.
-    #[cfg(test)]
     pub(crate) fn cloud(&self) -> &Cloud {
         &self.cloud
     }
@@ -47,6 +46,11 @@ impl Listener {
     /// Lets records move by themselves.
     pub(crate) fn start_flow(&mut self) {
         self.flow.get_or_insert_with(|| Flow::start(self.cloud.clone(), format!("http://{}", self.address)));
+    }
+
+    /// Tells whether no record was on its way at this moment.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.flow.as_ref().is_none_or(Flow::is_idle)
     }
 
     /// Finishes the records and requests in flight and gives the state back.
