@@ -3,6 +3,7 @@
 //! What there is to run follows from the stored rows alone, so a cloud that is opened again carries on where the
 //! last process stopped. It does not know what a task does with its records.
 
+mod application;
 mod desk;
 mod mapping;
 mod topic;
@@ -101,6 +102,7 @@ impl Flow {
 /// Everything that has something to do now.
 fn jobs(cloud: &Cloud, endpoint: &str) -> Result<Vec<Job>, Fault> {
     let mut jobs = mapping::jobs(cloud, endpoint)?;
+    jobs.extend(application::jobs(cloud, endpoint)?);
     jobs.push(topic::job(endpoint));
     Ok(jobs)
 }
