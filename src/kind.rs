@@ -193,7 +193,8 @@ impl Fault {
 /// Extensions that the differ reads from fields (`#[schemars(extend("x-…" = true))]`):
 /// `x-immutable` a change forces replacement · `x-computed` AWS chooses when unset, so unset is never compared ·
 /// `x-source` local input that AWS never shows, never compared · `x-derived` filled by `prepare`, not by users ·
-/// `x-sensitive` shown masked.
+/// `x-sensitive` shown masked · `x-pins` AWS does not delete an object of this type while the field names it ·
+/// `x-loses` the field's value goes when the object of this type that it names is deleted.
 pub trait Kind: Send + Sync + 'static {
     /// `type:` in a stack file.
     const TYPE: &'static str;
@@ -247,6 +248,13 @@ pub trait Kind: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Returns what AWS does not let an update do and no replacement should be made for unasked.
+    #[must_use]
+    fn refuses(want: &Self::Spec, found: &Self::Spec) -> Option<Fault> {
+        let _ = (want, found);
+        None
+    }
+
     /// Tells whether a replacement can be made only after the old object is gone.
     #[must_use]
     fn collides(want: &Self::Spec, found: &Self::Spec) -> bool {
@@ -282,8 +290,13 @@ pub trait Kind: Send + Sync + 'static {
     }
 
     /// Looks at one of the object's hops, as it is in AWS; reads only.
-    fn probe(cx: &Cx, hop: &Hop, found: &Self::Spec) -> impl Future<Output = Result<Vec<Check>>> + Send {
-        let _ = (cx, hop, found);
+    fn probe(
+        cx: &Cx,
+        hop: &Hop,
+        want: &Self::Spec,
+        found: &Self::Spec,
+    ) -> impl Future<Output = Result<Vec<Check>>> + Send {
+        let _ = (cx, hop, want, found);
         async { Ok(Vec::new()) }
     }
 
@@ -406,6 +419,8 @@ pub trait AnyKind: Send + Sync {
     fn predict(&self, place: &Place, key: &Key, want: &Value) -> Outputs;
     /// See [`Kind::replaces`].
     fn replaces(&self, want: &Value, found: &Value) -> Vec<String>;
+    /// See [`Kind::refuses`].
+    fn refuses(&self, want: &Value, found: &Value) -> Option<Fault>;
     /// See [`Kind::collides`].
     fn collides(&self, want: &Value, found: &Value) -> bool;
     /// See [`Kind::renews`].
@@ -429,7 +444,7 @@ pub trait AnyKind: Send + Sync {
     /// See [`Kind::role`].
     fn role(&self, spec: &Value) -> Option<String>;
     /// See [`Kind::probe`].
-    async fn probe(&self, cx: &Cx, hop: &Hop, found: &Value) -> Result<Vec<Check>>;
+    async fn probe(&self, cx: &Cx, hop: &Hop, want: &Value, found: &Value) -> Result<Vec<Check>>;
     /// See [`Kind::arrivals`].
     async fn arrivals(&self, cx: &Cx) -> Result<Vec<Check>>;
     /// See [`Kind::owned`].

@@ -4,6 +4,7 @@
 mod cli;
 mod imports;
 mod lifecycle;
+mod ministack;
 mod moto;
 mod python;
 mod round_trip;

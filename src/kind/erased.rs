@@ -138,6 +138,10 @@ impl<K: Kind> AnyKind for Erased<K> {
         }
     }
 
+    fn refuses(&self, want: &Value, found: &Value) -> Option<Fault> {
+        K::refuses(&parse(want).ok()?, &parse(found).ok()?)
+    }
+
     fn collides(&self, want: &Value, found: &Value) -> bool {
         match (parse::<K::Spec>(want), parse::<K::Spec>(found)) {
             (Ok(want), Ok(found)) => K::collides(&want, &found),
@@ -194,8 +198,8 @@ impl<K: Kind> AnyKind for Erased<K> {
         parse::<K::Spec>(spec).ok().and_then(|spec| K::role(&spec))
     }
 
-    async fn probe(&self, cx: &Cx, hop: &Hop, found: &Value) -> Result<Vec<Check>> {
-        K::probe(cx, hop, &typed(found)?).await
+    async fn probe(&self, cx: &Cx, hop: &Hop, want: &Value, found: &Value) -> Result<Vec<Check>> {
+        K::probe(cx, hop, &typed(want)?, &typed(found)?).await
     }
 
     async fn arrivals(&self, cx: &Cx) -> Result<Vec<Check>> {

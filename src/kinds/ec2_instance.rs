@@ -24,7 +24,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{Look, Wait};
 use crate::kind::{
-    Changes, Class, End, Fault, Files, Holder, Hop, Kind, KindError, Naming, Observed, Owned, Path, Result, Side, Tags,
+    Changes, Check, Class, End, Fault, Files, Holder, Hop, Kind, KindError, Naming, Observed, Owned, Path, Result,
+    Side, Tags,
 };
 
 /// An EC2 instance.
@@ -106,6 +107,11 @@ impl Kind for Ec2Instance {
         agent_streams(text).into_iter().map(hop).collect()
     }
 
+    async fn probe(cx: &Cx, _: &Hop, want: &Spec, _: &Spec) -> Result<Vec<Check>> {
+        let Some(parameter) = &want.boot_report else { return Ok(Vec::new()) };
+        Ok(vec![boot::Boot::ask(cx, parameter, cx.key.handle()).await.check()])
+    }
+
     fn role(spec: &Spec) -> Option<String> {
         spec.iam_instance_profile.clone()
     }
@@ -142,6 +148,7 @@ impl Kind for Ec2Instance {
         let want = changes.target(want, found)?;
         let instance = locate(cx).await?.ok_or_else(|| KindError::not_found("the instance is gone"))?;
         let id = instance.instance_id.clone().unwrap_or_default();
+        let instance = if state_of(&instance) == "pending" { wait_running(cx, &id).await? } else { instance };
         change::converge(cx, &id, &want, found).await?;
         if want.instance_type != found.instance_type {
             change::resize(cx, &instance, &want).await?;

@@ -23,7 +23,7 @@ pub mod suggest;
 mod text;
 pub mod variables;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -78,6 +78,8 @@ pub struct Resource {
     pub retain: bool,
     /// Paths whose differences do not matter.
     pub ignore_changes: Vec<String>,
+    /// Fields that take a secret too short to be found by its text; `tags.KEY` for a tag.
+    pub hidden: BTreeSet<String>,
     /// Time limits by verb: `create`, `update`, `delete`.
     pub timeouts: BTreeMap<String, Duration>,
 }

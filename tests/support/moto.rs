@@ -38,6 +38,16 @@ impl Moto {
         Self { process, url: url.expect("moto says where it listens") }
     }
 
+    /// Runs a script of Python with boto3 against it and returns what it prints; the address is its first argument.
+    pub(crate) fn python(&self, script: &str, args: &[&str]) -> String {
+        let mut command = Command::new(environment().join("bin/python3"));
+        command.args(["-c", script, &self.url]).args(args).env("AWS_DEFAULT_REGION", super::account::REGION);
+        command.env("AWS_ACCESS_KEY_ID", super::account::ACCOUNT).env("AWS_SECRET_ACCESS_KEY", "none");
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// Returns the address for clients.
     pub(crate) fn url(&self) -> &str {
         &self.url

@@ -90,7 +90,7 @@ impl Kind for KinesisAnalyticsApplication {
         path::hops(spec)
     }
 
-    async fn probe(_: &Cx, hop: &Hop, found: &Spec) -> Result<Vec<Check>> {
+    async fn probe(_: &Cx, hop: &Hop, _: &Spec, found: &Spec) -> Result<Vec<Check>> {
         Ok(path::binding(hop, found).into_iter().collect())
     }
 
@@ -99,7 +99,7 @@ impl Kind for KinesisAnalyticsApplication {
         if detail.application_status == ApplicationStatus::Deleting {
             return Ok(None);
         }
-        let tags = calls::tags_of(cx, &detail.application_arn).await?;
+        let Some(tags) = found(calls::tags_of(cx, &detail.application_arn).await)? else { return Ok(None) };
         Ok(Some(Observed {
             physical: detail.application_name.clone(),
             spec: wire::spec_of(&detail),
