@@ -6,6 +6,7 @@ mod imports;
 mod lifecycle;
 mod ministack;
 mod moto;
+mod permissions;
 mod python;
 mod round_trip;
 mod schema;

@@ -23,9 +23,10 @@ use tokio::sync::Notify;
 use super::dynamodb::Tables;
 use super::kinesis::Streams;
 use super::registry::{Entry, Handler, SERVICES, Wire};
-use super::router::{self, Caller, Form};
+use super::router::{self, Caller, Form, Route};
 use super::store::{Store, Table};
-use super::{Answer, Call, Fault, Input, Outcome, Settings, envelope};
+use super::sts::session;
+use super::{Answer, Call, Fault, Input, Outcome, Settings, access, envelope};
 
 const LOCK: &str = "lock";
 const LISTENER: &str = "listener";
@@ -149,14 +150,22 @@ impl Cloud {
             Ok(route) => route,
             Err(fault) => return envelope::respond(&guess, Err(fault)),
         };
-        let outcome = match router::decode(parts, body, &route, caller, &self.inner.settings) {
-            Ok(call) => {
-                self.count(route.entry, &call);
-                self.call(route.entry, &call).await
-            }
-            Err(fault) => Err(fault),
-        };
-        envelope::respond(&route.form, outcome)
+        envelope::respond(&route.form, self.serve(parts, body, &route, caller).await)
+    }
+
+    async fn serve(&self, parts: &Parts, body: &Bytes, route: &Route, mut caller: Caller) -> Outcome {
+        let temporary = caller.temporary.take();
+        let mut call = router::decode(parts, body, route, caller, &self.inner.settings)?;
+        self.count(route.entry, &call);
+        if let Some(shown) = temporary {
+            let bearer = self
+                .inner
+                .rows
+                .transaction(&call, |tx| session::bearer(tx, call.now, &shown.key, shown.token.as_deref()))?;
+            let bearer = bearer.map_err(|refusal| refusal.fault(route.entry.wire))?;
+            (call.role, call.session) = (Some(bearer.role), Some(bearer.session));
+        }
+        self.call(route.entry, &call).await
     }
 
     /// Answers a call that one of the cloud's own services makes, without the way through HTTP.
@@ -175,6 +184,7 @@ impl Cloud {
 
     async fn call(&self, entry: &Entry, call: &Call) -> Outcome {
         let rows = &self.inner.rows;
+        access::check(rows, entry, call)?;
         let outcome = match entry.handler {
             Handler::Rows(service) => match rows.transaction(call, |tx| service.handle(tx, call))? {
                 Answer::Later(work) => work.run().await,

@@ -23,6 +23,8 @@ use serde_json::{Value, json};
 
 use super::{Answer, Call, Fault, Input, Outcome, Service, Tx, unknown_operation};
 
+pub(crate) use self::permission::of_function as policy;
+
 /// Tables whose rows can be tagged.
 pub(crate) const TAGGABLE: &[super::store::Table] = &[function::FUNCTIONS, mapping::MAPPINGS];
 

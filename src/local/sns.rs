@@ -19,7 +19,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::{Answer, Call, Fault, Outcome, Service, Tx, Xml, unknown_operation};
 
-pub(crate) use self::topic::TOPICS;
+pub(crate) use self::topic::{TOPICS, policy};
 
 type Operation = fn(&mut Tx<'_>, &Call) -> Result<Xml, Fault>;
 

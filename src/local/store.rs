@@ -113,6 +113,17 @@ impl Table {
 }
 
 impl Tx<'_> {
+    /// Works in another account for a moment, in the same region.
+    pub(crate) fn in_account<T>(&mut self, account: &str, work: impl FnOnce(&mut Self) -> T) -> T {
+        let region = self.region.split_once('/').map_or("", |(_, region)| region);
+        let region = format!("{account}/{region}");
+        let region = std::mem::replace(&mut self.region, region);
+        let global = std::mem::replace(&mut self.global, account.to_owned());
+        let result = work(self);
+        (self.region, self.global) = (region, global);
+        result
+    }
+
     fn scope(&self, table: Table) -> &str {
         if table.global { &self.global } else { &self.region }
     }

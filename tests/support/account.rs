@@ -35,7 +35,11 @@ pub(crate) struct Account {
 impl Account {
     /// Opens an account at an address.
     pub(crate) fn at(url: &str, account: &str, region: &str) -> Self {
-        let keys = Credentials::from_keys(account, "none", None);
+        Self::with(url, Credentials::from_keys(account, "none", None), account, region)
+    }
+
+    /// Opens an account with some credentials.
+    pub(crate) fn with(url: &str, keys: Credentials, account: &str, region: &str) -> Self {
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
@@ -48,6 +52,12 @@ impl Account {
     /// Waits for the answer of a call, which must be a good one.
     pub(crate) fn call<T, E: Debug>(&self, call: impl Future<Output = Result<T, E>>) -> T {
         self.runtime.block_on(call).unwrap()
+    }
+
+    /// Waits for the error of a call, which must be refused.
+    #[track_caller]
+    pub(crate) fn fails<T: Debug, E: Debug>(&self, call: impl Future<Output = Result<T, E>>) -> E {
+        self.runtime.block_on(call).unwrap_err()
     }
 
     /// Lists everything that is there, service by service, as each service's own calls tell it.
