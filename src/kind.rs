@@ -301,6 +301,7 @@ pub trait Kind: Send + Sync + 'static {
     }
 
     /// Looks whether data has come in lately; reads only.
+    #[must_use]
     fn arrivals(cx: &Cx) -> impl Future<Output = Result<Vec<Check>>> + Send {
         let _ = cx;
         async { Ok(Vec::new()) }

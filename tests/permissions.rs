@@ -42,8 +42,13 @@ impl World {
         let session = self.account.call(sts.assume_role().role_arn(arn).role_session_name("test").send());
         let given = session.credentials.unwrap();
         let token = Some(given.session_token);
-        Account::with(self.listener.url(), Credentials::from_keys(given.access_key_id, given.secret_access_key, token), ACCOUNT, REGION)
-            .aws
+        Account::with(
+            self.listener.url(),
+            Credentials::from_keys(given.access_key_id, given.secret_access_key, token),
+            ACCOUNT,
+            REGION,
+        )
+        .aws
     }
 
     fn may<T, E: std::fmt::Debug>(&self, call: impl Future<Output = Result<T, E>>) -> T {
