@@ -146,9 +146,9 @@ fn the_producers_boot_is_reported() {
     report(
         "FAILED while installing the Kinesis agent (exit code 7)\nproducer: installing\nno such package \u{1b}[31m\n",
     );
-    let shown = show();
-    shown.has("running, boot FAILED while installing the Kinesis agent (exit code 7) at 2026-11-22T10:00:00Z");
-    shown.has("  no such package \u{fffd}[31m\n");
+    show()
+        .has("running, boot FAILED while installing the Kinesis agent (exit code 7) at 2026-11-22T10:00:00Z")
+        .has("  no such package \u{fffd}[31m\n");
     report("ok");
     show().has("running, boot ok at 2026-11-22T10:00:00Z");
     world.in_sync(&stack);
