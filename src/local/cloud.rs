@@ -7,7 +7,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -18,7 +18,7 @@ use http::request::Parts;
 use http::{Request, Response};
 use serde_json::{Value, json};
 use thiserror::Error;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use super::dynamodb::Tables;
 use super::kinesis::Streams;
@@ -27,13 +27,15 @@ use super::router::{self, Caller, Form, Route};
 use super::sns::outbox;
 use super::store::{Store, Table};
 use super::sts::session;
-use super::{Answer, Call, Fault, Input, Outcome, Settings, access, envelope};
+use super::{Call, Fault, Input, Outcome, Settings, access, envelope, lambda};
 
 const LOCK: &str = "lock";
 const LISTENER: &str = "listener";
 const ROWS: &str = "cloud.sqlite";
+/// The unpacked code of functions that run.
+const FUNCTIONS: &str = "lambda";
 /// Everything that a local cloud writes into its folder besides the lock.
-const STATE: &[&str] = &[ROWS, "cloud.sqlite-wal", "cloud.sqlite-shm", "kinesis", "dynamodb", "lambda", LISTENER];
+const STATE: &[&str] = &[ROWS, "cloud.sqlite-wal", "cloud.sqlite-shm", "kinesis", "dynamodb", FUNCTIONS, LISTENER];
 
 /// Zip files of functions by function name, as base64 text.
 pub(crate) const CODE: Table = Table::regional("lambda.code");
@@ -83,11 +85,14 @@ struct Inner {
     rows: Store,
     streams: Streams,
     tables: Tables,
+    functions: lambda::Functions,
     settings: Settings,
     calls: Mutex<BTreeMap<(String, String), u64>>,
-    /// Rings when records or messages have come in.
-    bell: Notify,
+    /// Counts the calls that may have brought records, from one.
+    bell: watch::Sender<u64>,
     home: Option<PathBuf>,
+    /// Where the cloud can be reached from other processes, once it can.
+    address: OnceLock<String>,
     /// Held for as long as the state is in use; the system drops it with the process.
     _lock: Option<File>,
 }
@@ -102,8 +107,10 @@ impl Cloud {
     /// Opens the state in `dir`, creating it when missing; one process at a time may hold it.
     pub(crate) fn open(dir: &Path, settings: Settings) -> Result<Self, OpenError> {
         let lock = lock(dir)?;
-        // Only the holder of the lock writes this file, so what is there now is from a process that died.
-        discard(&dir.join(LISTENER)).map_err(|source| OpenError::Folder { dir: dir.to_owned(), source })?;
+        // Only the holder of the lock writes these, so what is there now is from a process that died.
+        for left in [LISTENER, FUNCTIONS] {
+            discard(&dir.join(left)).map_err(|source| OpenError::Folder { dir: dir.to_owned(), source })?;
+        }
         let path = dir.join(ROWS);
         let rows = Store::open(&path).map_err(|source| OpenError::Rows { path, source })?;
         Ok(Self::with(rows, Some(dir), settings, Some(lock)))
@@ -119,9 +126,11 @@ impl Cloud {
     fn with(rows: Store, home: Option<&Path>, settings: Settings, lock: Option<File>) -> Self {
         let streams = Streams::new(home.map(|dir| dir.join("kinesis")), settings.delay);
         let tables = Tables::new(home.map(|dir| dir.join("dynamodb")));
+        let functions = lambda::Functions::new(home.map(|dir| dir.join(FUNCTIONS)), &settings);
         let home = home.map(Path::to_owned);
-        let (calls, bell) = (Mutex::default(), Notify::new());
-        Self { inner: Arc::new(Inner { rows, streams, tables, settings, calls, bell, home, _lock: lock }) }
+        let (calls, bell, address) = (Mutex::default(), watch::Sender::new(1), OnceLock::new());
+        let inner = Inner { rows, streams, tables, functions, settings, calls, bell, home, address, _lock: lock };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Answers one HTTP request to any service.
@@ -187,27 +196,40 @@ impl Cloud {
         let rows = &self.inner.rows;
         access::check(rows, entry, call)?;
         let outcome = match entry.handler {
-            Handler::Rows(service) => match rows.transaction(call, |tx| service.handle(tx, call))? {
-                Answer::Later(work) => work.run().await,
-                answer => Ok(answer),
-            },
+            Handler::Rows(service) => rows.transaction(call, |tx| service.handle(tx, call)),
             Handler::Streams => self.inner.streams.handle(rows, call).await,
             Handler::Tables => self.inner.tables.handle(rows, call),
+            Handler::Functions => lambda::handle(self, call).await,
         };
-        if ["PutRecord", "Publish"].iter().any(|start| call.operation.starts_with(start)) {
-            self.inner.bell.notify_waiters();
+        if stirs(entry, &call.operation) {
+            self.inner.bell.send_modify(|count| *count += 1);
         }
         outcome
     }
 
-    /// Waits for the next records that are put into any stream, or messages that are published.
-    pub(crate) async fn stirred(&self) {
-        self.inner.bell.notified().await;
+    /// Returns the count of calls that may have brought records into a stream; it grows after they are there.
+    pub(crate) fn bell(&self) -> watch::Receiver<u64> {
+        self.inner.bell.subscribe()
     }
 
     /// Returns the stored rows, for what the cloud does by itself.
     pub(crate) fn rows(&self) -> &Store {
         &self.inner.rows
+    }
+
+    /// Returns the processes of functions.
+    pub(crate) fn functions(&self) -> &lambda::Functions {
+        &self.inner.functions
+    }
+
+    /// Notes where the cloud answers; the first listener's address stays.
+    pub(crate) fn reached_at(&self, url: String) {
+        self.inner.address.get_or_init(|| url);
+    }
+
+    /// Returns where the cloud answers, for processes that it starts.
+    pub(crate) fn address(&self) -> Option<&str> {
+        self.inner.address.get().map(String::as_str)
     }
 
     fn count(&self, entry: &Entry, call: &Call) {
@@ -281,6 +303,18 @@ impl Cloud {
     pub(crate) fn withdraw(&self) -> io::Result<()> {
         let Some(home) = &self.inner.home else { return Ok(()) };
         discard(&home.join(LISTENER))
+    }
+}
+
+/// Tells whether a call may bring records into a stream, or change its shards.
+fn stirs(entry: &Entry, operation: &str) -> bool {
+    match entry.handler {
+        Handler::Streams => ["Put", "Split", "Merge", "Update"].iter().any(|start| operation.starts_with(start)),
+        Handler::Tables => {
+            ["Put", "Update", "Delete", "Batch", "Transact", "Execute"].iter().any(|start| operation.starts_with(start))
+        }
+        Handler::Rows(_) => operation.starts_with("Publish"),
+        Handler::Functions => false,
     }
 }
 

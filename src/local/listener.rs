@@ -58,6 +58,7 @@ impl Listener {
         if let Some(flow) = self.flow {
             flow.stop().await;
         }
+        self.cloud.functions().close();
         self.stop.cancel();
         let served = self.task.await.map_err(io::Error::other)?;
         self.cloud.withdraw().and(served)
@@ -78,6 +79,7 @@ pub(crate) async fn serve(dir: &Path, address: SocketAddr, settings: Settings) -
 pub(crate) async fn listen(cloud: Cloud, address: SocketAddr) -> io::Result<Listener> {
     let socket = TcpListener::bind(address).await?;
     let address = socket.local_addr()?;
+    cloud.reached_at(format!("http://{address}"));
     let stop = CancellationToken::new();
     let app = Router::new().fallback(answer).with_state(cloud.clone());
     let server = axum::serve(socket, app).with_graceful_shutdown(stop.clone().cancelled_owned());

@@ -20,6 +20,7 @@ mod kinesis;
 mod lambda;
 pub(crate) mod listener;
 pub(crate) mod logs;
+mod pattern;
 pub(crate) mod protocol;
 pub(crate) mod registry;
 mod router;

@@ -44,7 +44,10 @@ fn holds_any(value: &Value, secrets: &[String]) -> bool {
         Value::Array(items) => items.iter().any(|item| holds_any(item, secrets)),
         Value::Object(map) => map.values().any(|value| holds_any(value, secrets)),
         Value::String(text) => long.any(|secret| text.contains(secret)),
-        other => long.any(|secret| *secret == other.to_string()),
+        other => {
+            let text = other.to_string();
+            long.any(|secret| *secret == text)
+        }
     }
 }
 

@@ -121,7 +121,7 @@ impl Shape<'_> {
     pub(super) fn wrong_values(&self, spec: &Map<String, Value>) -> Vec<Problem> {
         let mut problems = Vec::new();
         self.visit(&[self.schema], &Value::Object(spec.clone()), "", &mut |shape, leaves, value, path| {
-            let known = !value.is_null() && !value.as_str().is_some_and(|text| first_reference(text).is_some());
+            let known = !value.is_null() && value.as_str().is_none_or(|text| first_reference(text).is_none());
             problems.extend(shape.mismatch(leaves, value, path).filter(|_| known));
         });
         problems

@@ -28,7 +28,7 @@ impl Moto {
     /// Starts a server on a free port.
     pub(crate) fn start() -> Self {
         // The scripts of a virtual environment break when its folder is moved; its interpreter does not.
-        let mut command = Command::new(environment().join("bin/python3"));
+        let mut command = Command::new(python());
         command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]).envs(STRICT.iter().copied());
         let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
@@ -60,6 +60,11 @@ impl Drop for Moto {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Returns an interpreter that has boto3.
+pub(crate) fn python() -> PathBuf {
+    environment().join("bin/python3")
 }
 
 /// Returns the virtual environment of the requirements file, making it when it is not there.

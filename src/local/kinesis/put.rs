@@ -2,7 +2,7 @@
 //!
 //! It does not know how records are stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -132,8 +132,8 @@ impl Desk<'_> {
         for entry in entries {
             let missing = || Fault::with_status(500, "InternalFailure", "no open shard has the record's hash key");
             let (index, shard) = open.find(entry.hash).ok_or_else(missing)?;
-            if !shards.contains_key(&index) {
-                shards.insert(index, Origin::of(shard).ok_or_else(missing)?);
+            if let btree_map::Entry::Vacant(new) = shards.entry(index) {
+                new.insert(Origin::of(shard).ok_or_else(missing)?);
             }
             drafts.push(Draft { shard: index, key: entry.key, data: entry.data });
         }

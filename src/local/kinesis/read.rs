@@ -38,7 +38,7 @@ impl Desk<'_> {
             let next = Cursor { issued: self.call.now, key: cursor.key, next: page.next };
             answer["NextShardIterator"] = json!(next.encode());
         }
-        answer["Records"] = page.records.into_iter().map(form).collect();
+        answer["Records"] = page.records.iter().map(form).collect();
         Ok(Answer::json(answer))
     }
 
@@ -75,7 +75,7 @@ fn index(shard: usize) -> i64 {
     i64::try_from(shard).unwrap_or(i64::MAX)
 }
 
-fn form(record: Record) -> Value {
+fn form(record: &Record) -> Value {
     let mut form = json!({
         "SequenceNumber": record.number,
         "ApproximateArrivalTimestamp": seconds(record.arrived),

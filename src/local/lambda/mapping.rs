@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::super::store::Table;
-use super::super::{Answer, Call, Fault, Outcome, Tx};
+use super::super::{Answer, Call, Fault, Outcome, Tx, flow};
 use super::mapping_source::Source;
 use super::{conflict, function, mapping_options, mapping_source, not_found, required, tags, text};
 
@@ -23,6 +23,9 @@ pub(super) struct Mapping {
     /// Enabled, Disabled or Gone.
     goal: String,
     ready_at: i64,
+    /// When the mapping was enabled first: `LATEST` counts from then on.
+    #[serde(default)]
+    pub(super) since: Option<i64>,
 }
 
 impl Mapping {
@@ -30,7 +33,7 @@ impl Mapping {
         self.view.get(field).and_then(Value::as_str).unwrap_or_default()
     }
 
-    fn state(&self, now: i64) -> &str {
+    pub(super) fn state(&self, now: i64) -> &str {
         if now < self.ready_at { &self.moving } else { &self.goal }
     }
 
@@ -38,6 +41,9 @@ impl Mapping {
         moving.clone_into(&mut self.moving);
         goal.clone_into(&mut self.goal);
         self.ready_at = call.now + call.delay;
+        if goal == "Enabled" {
+            self.since.get_or_insert(self.ready_at);
+        }
         #[expect(clippy::cast_precision_loss, reason = "milliseconds of this era fit a double exactly")]
         let seconds = call.now as f64 / 1000.0;
         self.view.insert("LastModified".to_owned(), json!(seconds));
@@ -88,9 +94,15 @@ pub(super) fn live(tx: &mut Tx<'_>, call: &Call, text: &str) -> Result<Vec<Mappi
         .map(|(_, row)| row)
         .partition(|row| row.state(call.now) == "Gone");
     for row in gone {
-        tx.delete(MAPPINGS, row.text("UUID"))?;
+        remove(tx, row.text("UUID"))?;
     }
     Ok(live)
+}
+
+/// Removes a mapping with all that is known of how far it has read.
+fn remove(tx: &mut Tx<'_>, id: &str) -> Result<(), Fault> {
+    flow::forget(tx, id)?;
+    tx.delete(MAPPINGS, id).map(drop)
 }
 
 /// `CreateEventSourceMapping`.
@@ -117,6 +129,7 @@ pub(super) fn create(tx: &mut Tx<'_>, call: &Call) -> Outcome {
         moving: String::new(),
         goal: String::new(),
         ready_at: 0,
+        since: None,
     };
     row.view.extend(mapping_options::defaults(&source));
     mapping_options::apply(&mut row.view, body);
@@ -199,7 +212,7 @@ pub(super) fn delete(tx: &mut Tx<'_>, call: &Call, id: &str) -> Outcome {
     row.must_be_settled(call, "delete")?;
     row.move_to(call, "Deleting", "Gone");
     if call.delay == 0 {
-        tx.delete(MAPPINGS, id)?;
+        remove(tx, id)?;
     } else {
         row.save(tx)?;
     }

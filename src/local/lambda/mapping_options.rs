@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::Fault;
+use super::super::{Fault, pattern};
 use super::mapping_source::Source;
 use super::{constraint, invalid, within};
 
@@ -103,23 +103,11 @@ fn filters(body: &Value) -> Result<(), Fault> {
     }
     for filter in filters {
         let pattern = filter.get("Pattern").and_then(Value::as_str).unwrap_or_default();
-        if pattern.len() > 4096 || !is_pattern(pattern) {
+        if pattern.len() > 4096 || !serde_json::from_str(pattern).is_ok_and(|pattern| pattern::is_valid(&pattern)) {
             return Err(invalid("Invalid filter pattern definition."));
         }
     }
     Ok(())
-}
-
-/// A pattern is a JSON object whose leaves are lists.
-fn is_pattern(text: &str) -> bool {
-    fn holds(value: &Value) -> bool {
-        match value {
-            Value::Array(list) => !list.is_empty(),
-            Value::Object(object) => object.iter().all(|(_, inner)| holds(inner)),
-            _ => false,
-        }
-    }
-    serde_json::from_str::<Value>(text).is_ok_and(|value| value.is_object() && holds(&value))
 }
 
 /// Carries the options of a request over; an empty filter list clears, a missing one keeps.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::local::{Fault, Tx, iam};
+use crate::local::{Fault, Tx, iam, pattern};
 
 use super::{endpoint, invalid};
 
@@ -119,75 +119,15 @@ pub(super) fn check_together(attributes: &BTreeMap<String, String>) -> Result<()
 
 /// Tells whether a subscription's filter lets a message through.
 ///
-/// `attributes` are the message's attributes as JSON values. Rules on addresses and wild cards let
-/// everything through here.
+/// `attributes` are the message's attributes as JSON values.
 pub(super) fn passes(kept: &BTreeMap<String, String>, message: &str, attributes: &Map<String, Value>) -> bool {
     let Some(Ok(Value::Object(policy))) = kept.get("FilterPolicy").map(|text| serde_json::from_str(text)) else {
         return true;
     };
     if kept.get("FilterPolicyScope").is_some_and(|scope| scope == "MessageBody") {
-        return matches!(serde_json::from_str(message), Ok(Value::Object(body)) if fits(&policy, &body));
+        return matches!(serde_json::from_str::<Value>(message), Ok(body) if body.is_object() && pattern::fits(&policy, Some(&body)));
     }
-    fits(&policy, attributes)
-}
-
-fn fits(policy: &Map<String, Value>, found: &Map<String, Value>) -> bool {
-    policy.iter().all(|(key, rule)| match rule {
-        Value::Object(nested) => found.get(key).and_then(Value::as_object).is_some_and(|inner| fits(nested, inner)),
-        Value::Array(rules) => rules.iter().any(|rule| fits_any(rule, found.get(key))),
-        _ => false,
-    })
-}
-
-fn fits_any(rule: &Value, found: Option<&Value>) -> bool {
-    if let Some(wanted) = rule.get("exists").and_then(Value::as_bool) {
-        return wanted == found.is_some();
-    }
-    match found {
-        None => false,
-        Some(Value::Array(all)) => all.iter().any(|one| fits_one(rule, one)),
-        Some(one) => fits_one(rule, one),
-    }
-}
-
-fn fits_one(rule: &Value, found: &Value) -> bool {
-    let Value::Object(rule) = rule else { return same(rule, found) };
-    let Some((kind, wanted)) = rule.iter().next() else { return false };
-    let (text, pattern) = (found.as_str().unwrap_or_default(), wanted.as_str().unwrap_or_default());
-    match kind.as_str() {
-        "prefix" => found.is_string() && text.starts_with(pattern),
-        "suffix" => found.is_string() && text.ends_with(pattern),
-        "equals-ignore-case" => text.eq_ignore_ascii_case(pattern),
-        "anything-but" => match wanted {
-            Value::Array(all) => !all.iter().any(|one| same(one, found)),
-            Value::Object(_) => !fits_one(wanted, found),
-            one => !same(one, found),
-        },
-        "numeric" => found.as_f64().is_some_and(|number| in_range(wanted, number)),
-        _ => true,
-    }
-}
-
-fn same(wanted: &Value, found: &Value) -> bool {
-    match (wanted.as_f64(), found.as_f64()) {
-        (Some(one), Some(other)) => one.total_cmp(&other).is_eq(),
-        _ => wanted == found,
-    }
-}
-
-fn in_range(wanted: &Value, number: f64) -> bool {
-    let bounds = wanted.as_array().map_or(&[][..], Vec::as_slice);
-    !bounds.is_empty()
-        && bounds.chunks(2).all(|bound| {
-            match (bound.first().and_then(Value::as_str), bound.get(1).and_then(Value::as_f64)) {
-                (Some("="), Some(limit)) => number.total_cmp(&limit).is_eq(),
-                (Some("<"), Some(limit)) => number < limit,
-                (Some("<="), Some(limit)) => number <= limit,
-                (Some(">"), Some(limit)) => number > limit,
-                (Some(">="), Some(limit)) => number >= limit,
-                _ => false,
-            }
-        })
+    pattern::fits(&policy, Some(&Value::Object(attributes.clone())))
 }
 
 #[cfg(test)]

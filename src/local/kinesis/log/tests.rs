@@ -1,3 +1,5 @@
+//! The log alone, with a clock that the tests set.
+
 use std::collections::BTreeMap;
 
 use ferrokinesis::sequence::{SeqObj, stringify_sequence};
