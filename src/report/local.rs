@@ -20,7 +20,8 @@ pub struct Message {
     protocol: String,
     endpoint: String,
     subject: Option<String>,
-    message: String,
+    #[serde(rename = "message")]
+    body: String,
     #[serde(default)]
     undelivered: Option<String>,
 }
@@ -29,10 +30,10 @@ impl Message {
     /// Returns the message as a JSON object.
     #[must_use]
     pub fn json(&self) -> Value {
-        let Self { time, topic, protocol, endpoint, subject, message, undelivered } = self;
+        let Self { time, topic, protocol, endpoint, subject, body, undelivered } = self;
         json!({
             "format_version": FORMAT_VERSION, "time": moment(*time), "protocol": protocol, "endpoint": endpoint,
-            "topic": topic, "subject": subject, "message": message, "undelivered": undelivered,
+            "topic": topic, "subject": subject, "message": body, "undelivered": undelivered,
         })
     }
 
@@ -47,7 +48,7 @@ impl Message {
         if let Some(subject) = &self.subject {
             text += &format!("  Subject: {}\n", line(subject));
         }
-        let body = safe(&self.message);
+        let body = safe(&self.body);
         text + &body.lines().map(|one| format!("  {one}\n")).collect::<String>()
     }
 }

@@ -78,13 +78,11 @@ impl Reader {
     /// Returns the lines that are new; nothing when there is no such group.
     async fn more(&mut self, aws: &Aws) -> Result<Option<Vec<Line>>, Failure> {
         let request = aws.logs().filter_log_events().log_group_name(&self.group).set_start_time(self.since);
-        let mut events = request.into_paginator().items().send();
+        let mut pages = request.into_paginator().send();
         let mut lines = Vec::new();
-        while let Some(event) = events.next().await {
-            match found(event.map_err(failed("FilterLogEvents")))? {
-                Some(event) => lines.extend(self.new_line(event)),
-                None => return Ok(None),
-            }
+        while let Some(page) = pages.next().await {
+            let Some(page) = found(page.map_err(failed("FilterLogEvents")))? else { return Ok(None) };
+            lines.extend(page.events.unwrap_or_default().into_iter().filter_map(|event| self.new_line(event)));
         }
         if let Some((last, _)) = self.seen.last() {
             let from = last - OVERLAP;
