@@ -3,14 +3,13 @@
 use std::path::Path;
 
 use super::subject::Subject;
-use crate::local::sts::session::session;
-use crate::local::{Cloud, Fault};
+use crate::local::{Cloud, Fault, sts};
 
 /// Where a function is sent that calls AWS while the cloud cannot be reached: botocore shows it in its error.
 const NOWHERE: &str = "http://127.0.0.1:1/start-stackctl-local-serve-for-functions-that-call-AWS";
 
-/// Seconds for which the keys of a process are good: longer than it lives.
-const LIFETIME: i64 = 7 * 24 * 3600;
+/// Seconds for which the keys are good: longer than any process and its last event live.
+const LIFE: i64 = 3600 * 2;
 
 /// Keys with which a function calls the cloud.
 pub(super) struct Keys {
@@ -22,14 +21,17 @@ pub(super) struct Keys {
 /// Makes the keys of a function's role, which Lambda must be able to assume.
 pub(super) fn keys(cloud: &Cloud, subject: &Subject) -> Result<Keys, Fault> {
     let call = subject.call("AssumeRole");
-    let session = cloud
-        .rows()
-        .transaction(&call, |tx| session(tx, &call, &subject.role, "lambda.amazonaws.com", &subject.name, LIFETIME));
-    let session = session.map_err(|_| {
-        let text = "The role defined for the function cannot be assumed by Lambda.";
-        Fault::with_status(403, "AccessDeniedException", text)
+    let keys = cloud.rows().transaction(&call, |tx| {
+        sts::session::session(tx, &call, &subject.role, "lambda.amazonaws.com", &subject.name, LIFE)
+    });
+    let keys = keys.map_err(|fault| match fault.code.as_str() {
+        "AccessDenied" => {
+            let text = "The role defined for the function cannot be assumed by Lambda.";
+            Fault::with_status(403, "AccessDeniedException", text)
+        }
+        _ => fault,
     })?;
-    Ok(Keys { id: session.access_key_id, secret: session.secret_access_key, token: session.session_token })
+    Ok(Keys { id: keys.access_key_id, secret: keys.secret_access_key, token: keys.session_token })
 }
 
 /// Lists the variables; the function's own come last and win, as far as their names are not reserved.
