@@ -49,6 +49,14 @@ impl Listener {
         self.flow.get_or_insert_with(|| Flow::start(self.cloud.clone(), format!("http://{}", self.address)));
     }
 
+    /// Waits until all records are delivered that were put before this call, and what came of them.
+    #[expect(dead_code, reason = "the commands that send records are to call it")]
+    pub(crate) async fn drained(&self) {
+        if let Some(flow) = &self.flow {
+            flow.drained().await;
+        }
+    }
+
     /// Finishes the records and requests in flight and gives the state back.
     pub(crate) async fn stop(self) -> io::Result<()> {
         if let Some(flow) = self.flow {

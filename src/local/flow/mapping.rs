@@ -40,8 +40,7 @@ pub(super) fn jobs(cloud: &Cloud, endpoint: &str) -> Result<Vec<Job>, Fault> {
     let rows = polling::enabled(cloud.rows(), jiff::Timestamp::now().as_millisecond())?;
     let job = |row: polling::Polled| {
         let options = Options::read(&row)?;
-        let who =
-            Who { account: row.account, region: row.region, role: row.role, endpoint: endpoint.to_owned() };
+        let who = Who { account: row.account, region: row.region, role: row.role, endpoint: endpoint.to_owned() };
         let id = format!("{}@{}", options.id, row.version);
         Some(Job { id, who, work: Box::new(|desk| Box::pin(Watch::new(desk, options).run())) })
     };
@@ -164,8 +163,12 @@ impl Watch {
         }
         self.done.clear();
         let _ = position::start_over(cloud, who, id);
+        // Whether the stream is back is looked at by this task itself.
+        self.desk.resume();
         drop(busy);
-        self.desk.sleep(TROUBLED).await;
-        self.desk.busy()
+        self.desk.pause(TROUBLED).await;
+        let busy = self.desk.busy();
+        self.desk.delegate();
+        busy
     }
 }

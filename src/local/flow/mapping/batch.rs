@@ -19,11 +19,7 @@ pub(super) struct Batch {
 
 /// Returns the first records that go together: up to the batch size, the largest event and the window's end.
 /// A record that is too large for any event goes alone.
-pub(super) fn next<'a>(
-    waiting: impl Iterator<Item = &'a Record>,
-    options: &Options,
-    window: Option<&Window>,
-) -> Batch {
+pub(super) fn next<'a>(waiting: impl Iterator<Item = &'a Record>, options: &Options, window: Option<&Window>) -> Batch {
     let mut window = window.cloned();
     let mut bytes = AROUND + window.as_ref().map_or(0, |window| window.state.to_string().len());
     let mut count = 0;

@@ -281,7 +281,9 @@ impl Lane {
         (plan, refused): (&mut Plan, &mut u32),
     ) -> Result<bool, Fault> {
         let sent = &records[piece.range.clone()];
-        if let [alone] = sent && alone.size > MOST_BYTES {
+        if let [alone] = sent
+            && alone.size > MOST_BYTES
+        {
             plan.give_up();
             return Ok(true);
         }
