@@ -62,6 +62,14 @@ pub enum Command {
     Output(OutputArgs),
     /// Show the stack's live resources and their status
     Show(ShowArgs),
+    /// Put the records of a file to a stream, as the Kinesis agent would
+    Send(SendArgs),
+    /// Say hop by hop whether data gets through the stack
+    ///
+    /// Reads only, and exits with 2 when a hop is broken. With --canary it writes: it puts the record of the stack
+    /// file's `verify:` section into the first stream, waits for what becomes of it, and deletes the table's item
+    /// again. What it cannot take back are the records, which expire, and a message to whoever subscribed.
+    Verify(VerifyArgs),
     /// Draw the stack's resources and what they need
     Graph(GraphArgs),
     /// Print the JSON Schema of stack files, for editors
@@ -212,6 +220,55 @@ pub struct ShowArgs {
     #[command(flatten)]
     pub stack: StackArgs,
     /// How to print it
+    #[arg(long, value_enum, default_value_t = RunFormat::Text, env = "STACKCTL_FORMAT")]
+    pub format: RunFormat,
+}
+
+/// Arguments of `send`.
+#[derive(Debug, Clone, Args)]
+pub struct SendArgs {
+    /// Name of the stream, or the id of a stream of the stack
+    #[arg(value_name = "STREAM")]
+    pub stream: String,
+    /// File with a record on each line; `-` for standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The lines are CSV with these columns; without it, the first line of a .csv file names them
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', env = "STACKCTL_CSV_COLUMNS")]
+    pub csv_columns: Vec<String>,
+    /// Send the lines as they are, even if they are not JSON
+    #[arg(long, conflicts_with = "csv_columns", env = "STACKCTL_RAW", value_parser = BoolishValueParser::new())]
+    pub raw: bool,
+    /// Send no more than this
+    #[arg(long, value_name = "N/s", env = "STACKCTL_RATE")]
+    pub rate: Option<String>,
+    /// Stack file for the region and for ids of streams [default: stack.yaml, else the only file in stacks/]
+    #[arg(long = "stack", value_name = "STACK", env = "STACKCTL_STACK")]
+    pub stack: Option<PathBuf>,
+    /// Set a variable
+    #[arg(long = "var", value_name = "NAME=VALUE")]
+    pub vars: Vec<String>,
+    /// Set variables from a YAML file
+    #[arg(long = "var-file", value_name = "FILE")]
+    pub var_files: Vec<PathBuf>,
+    /// How to print the counts
+    #[arg(long, value_enum, default_value_t = RunFormat::Text, env = "STACKCTL_FORMAT")]
+    pub format: RunFormat,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArgs {
+    /// The stack.
+    #[command(flatten)]
+    pub stack: StackArgs,
+    /// Send a labelled record through the stack; subscribers get a message
+    #[arg(long, env = "STACKCTL_CANARY", value_parser = BoolishValueParser::new())]
+    pub canary: bool,
+    /// How long the canary may take to arrive
+    #[arg(long, value_name = "TIME", default_value = "60s", env = "STACKCTL_TIMEOUT")]
+    pub timeout: String,
+    /// How to print what was found
     #[arg(long, value_enum, default_value_t = RunFormat::Text, env = "STACKCTL_FORMAT")]
     pub format: RunFormat,
 }

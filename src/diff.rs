@@ -3,7 +3,7 @@
 //! Pure: two values in normal form and the facts of the kind's fields give a list of changes. Nothing is normalised
 //! here; that is the business of each spec's types.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -35,6 +35,10 @@ pub struct Fields {
     uncompared: BTreeSet<String>,
     derived: BTreeSet<String>,
     sensitive: BTreeSet<String>,
+    /// Type of what a field holds on to, by path.
+    pins: BTreeMap<String, String>,
+    /// Type of that with which a field's value goes, by path.
+    loses: BTreeMap<String, String>,
 }
 
 impl Fields {
@@ -63,6 +67,11 @@ impl Fields {
                 set.insert(path.to_owned());
             }
         }
+        for (name, map) in [("x-pins", &mut self.pins), ("x-loses", &mut self.loses)] {
+            if let Some(kind) = node.get(name).and_then(Value::as_str) {
+                map.insert(path.to_owned(), kind.to_owned());
+            }
+        }
         let target = node.get("$ref").and_then(Value::as_str);
         if let Some(target) = target.and_then(|target| root.pointer(target.trim_start_matches('#'))) {
             self.walk(root, target, path, depth + 1);
@@ -88,6 +97,19 @@ impl Fields {
         covers(&self.derived, path)
     }
 
+    /// Returns the fields that are filled by the program, not by users.
+    pub fn derived(&self) -> impl Iterator<Item = String> {
+        self.derived.iter().cloned()
+    }
+
+    /// Returns the same facts with further fields whose values must not be shown.
+    #[must_use]
+    pub fn hiding<'a>(&self, paths: impl IntoIterator<Item = &'a String>) -> Self {
+        let mut fields = self.clone();
+        fields.sensitive.extend(paths.into_iter().cloned());
+        fields
+    }
+
     /// Tells whether a field's values must not be shown.
     #[must_use]
     pub fn is_sensitive(&self, path: &str) -> bool {
@@ -98,6 +120,16 @@ impl Fields {
     #[must_use]
     pub fn is_source(&self, path: &str) -> bool {
         covers(&self.uncompared, path)
+    }
+
+    /// Returns the paths of the fields that hold on to objects of a type: AWS does not delete what they name.
+    pub fn pins<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a str> {
+        self.pins.iter().filter(move |(_, to)| *to == kind).map(|(path, _)| path.as_str())
+    }
+
+    /// Returns the paths of the fields that lose their value with objects of a type: it goes when what it names does.
+    pub fn loses<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a str> {
+        self.loses.iter().filter(move |(_, to)| *to == kind).map(|(path, _)| path.as_str())
     }
 
     /// Tells whether a change of a field forces replacement.

@@ -5,6 +5,7 @@
 //! values; [`Erased`] bridges the two, once for all. Nothing here knows a particular service.
 
 mod erased;
+mod path;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -21,6 +22,7 @@ pub use crate::aws::error::{Class, KindError};
 use crate::diff::{Change, Fields};
 pub use erased::Erased;
 use erased::{plain, typed};
+pub use path::{Check, End, Holder, Hop, Need, Path, Side, State};
 
 /// Result of a verb.
 pub type Result<T> = std::result::Result<T, KindError>;
@@ -191,7 +193,8 @@ impl Fault {
 /// Extensions that the differ reads from fields (`#[schemars(extend("x-…" = true))]`):
 /// `x-immutable` a change forces replacement · `x-computed` AWS chooses when unset, so unset is never compared ·
 /// `x-source` local input that AWS never shows, never compared · `x-derived` filled by `prepare`, not by users ·
-/// `x-sensitive` shown masked.
+/// `x-sensitive` shown masked · `x-pins` AWS does not delete an object of this type while the field names it ·
+/// `x-loses` the field's value goes when the object of this type that it names is deleted.
 pub trait Kind: Send + Sync + 'static {
     /// `type:` in a stack file.
     const TYPE: &'static str;
@@ -207,6 +210,8 @@ pub trait Kind: Send + Sync + 'static {
     const TAG_INDEX: Option<&'static str> = None;
     /// What roles can be granted on it.
     const GRANTS: &'static [Grant] = &[];
+    /// What it is on the way of data.
+    const PATH: Path = Path::NONE;
 
     /// Wanted and found state.
     type Spec: Serialize + DeserializeOwned + JsonSchema + Clone + fmt::Debug + Send + Sync + 'static;
@@ -243,6 +248,13 @@ pub trait Kind: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Returns what AWS does not let an update do and no replacement should be made for unasked.
+    #[must_use]
+    fn refuses(want: &Self::Spec, found: &Self::Spec) -> Option<Fault> {
+        let _ = (want, found);
+        None
+    }
+
     /// Tells whether a replacement can be made only after the old object is gone.
     #[must_use]
     fn collides(want: &Self::Spec, found: &Self::Spec) -> bool {
@@ -261,6 +273,32 @@ pub trait Kind: Send + Sync + 'static {
     #[must_use]
     fn physical_of_arn(arn: &str) -> Option<String> {
         arn.rsplit(['/', ':']).next().map(str::to_owned)
+    }
+
+    /// Returns the ways that data takes by this object. Strings may still hold `${…}` references.
+    #[must_use]
+    fn hops(spec: &Self::Spec) -> Vec<Hop> {
+        let _ = spec;
+        Vec::new()
+    }
+
+    /// Returns the role that it works with, or what hands it one: an ARN, a name or a reference.
+    #[must_use]
+    fn role(spec: &Self::Spec) -> Option<String> {
+        let _ = spec;
+        None
+    }
+
+    /// Looks at one of the object's hops, as it is in AWS; reads only.
+    fn probe(cx: &Cx, hop: &Hop, found: &Self::Spec) -> impl Future<Output = Result<Vec<Check>>> + Send {
+        let _ = (cx, hop, found);
+        async { Ok(Vec::new()) }
+    }
+
+    /// Looks whether data has come in lately; reads only.
+    fn arrivals(cx: &Cx) -> impl Future<Output = Result<Vec<Check>>> + Send {
+        let _ = cx;
+        async { Ok(Vec::new()) }
     }
 
     /// Looks the object up: by `key.physical` when known, else by name or, for kinds without names, by what `want` says.
@@ -376,6 +414,8 @@ pub trait AnyKind: Send + Sync {
     fn predict(&self, place: &Place, key: &Key, want: &Value) -> Outputs;
     /// See [`Kind::replaces`].
     fn replaces(&self, want: &Value, found: &Value) -> Vec<String>;
+    /// See [`Kind::refuses`].
+    fn refuses(&self, want: &Value, found: &Value) -> Option<Fault>;
     /// See [`Kind::collides`].
     fn collides(&self, want: &Value, found: &Value) -> bool;
     /// See [`Kind::renews`].
@@ -392,6 +432,16 @@ pub trait AnyKind: Send + Sync {
     async fn delete(&self, cx: &Cx) -> Result<()>;
     /// See [`Kind::retag`].
     async fn retag(&self, cx: &Cx, set: &Tags, remove: &[String]) -> Result<()>;
+    /// What it is on the way of data.
+    fn path(&self) -> Path;
+    /// See [`Kind::hops`].
+    fn hops(&self, spec: &Value) -> Vec<Hop>;
+    /// See [`Kind::role`].
+    fn role(&self, spec: &Value) -> Option<String>;
+    /// See [`Kind::probe`].
+    async fn probe(&self, cx: &Cx, hop: &Hop, found: &Value) -> Result<Vec<Check>>;
+    /// See [`Kind::arrivals`].
+    async fn arrivals(&self, cx: &Cx) -> Result<Vec<Check>>;
     /// See [`Kind::owned`].
     async fn owned(&self, cx: &Cx) -> Result<Vec<Owned>>;
 }

@@ -20,5 +20,7 @@ pub(crate) mod local;
 pub mod package;
 pub mod plan;
 pub mod report;
+pub mod send;
 pub mod session;
 pub mod stack;
+pub mod verify;

@@ -77,12 +77,18 @@ pub async fn observe(aws: &Arc<Aws>, stack: &Stack, kinds: &[&'static dyn AnyKin
     let mut live = Live::default();
     let mut outputs = predictions(stack, &aws.place);
     let (assigned, named): (Vec<_>, Vec<_>) = stack.resources.values().partition(|resource| needs_want(resource));
-    // What has a name needs nothing of the sweep, so both go at once.
-    let (swept, answers) = futures::join!(
+    // What has a name needs nothing of the sweep, and what has none can mostly be found by what it refers to, so all of
+    // that goes at once; the sweep then tells whether it was the right one.
+    let (swept, answers, guesses) = futures::join!(
         sweep(aws, &stack.name, kinds, &mut live.unreadable),
-        look_all(aws, stack, named, &[], &outputs)
+        look_all(aws, stack, named, &[], &outputs),
+        guess_all(aws, stack, &assigned, &outputs)
     );
     keep_all(&mut live, &mut outputs, answers);
+    let confirmed: Looks = guesses.into_iter().filter(|(id, answer)| is_confirmed(stack, id, answer, &swept)).collect();
+    let assigned: Vec<_> =
+        assigned.into_iter().filter(|resource| confirmed.iter().all(|(id, _)| *id != resource.id)).collect();
+    keep_all(&mut live, &mut outputs, confirmed);
     let (late, early): (Vec<_>, Vec<_>) =
         assigned.into_iter().partition(|resource| candidates(resource, &swept).len() != 1);
     // What has no name of its own is found, or told from its twins, by what it refers to: that is looked at before.
@@ -105,6 +111,36 @@ async fn look_all(
 ) -> Looks {
     let looks = resources.into_iter().map(|resource| look(aws, stack, resource, swept, outputs));
     stream::iter(looks).buffer_unordered(CONCURRENCY).collect().await
+}
+
+/// Looks for things without names by what is wanted of them, where that is known before anything is looked at.
+async fn guess_all(
+    aws: &Arc<Aws>,
+    stack: &Stack,
+    resources: &[&Resource],
+    outputs: &BTreeMap<String, Outputs>,
+) -> Looks {
+    let wants = resources.iter().map(|resource| (*resource, wanted(stack, &aws.place, resource, outputs)));
+    let looks = wants.filter(|(_, want)| !is_unknown(want)).map(|(resource, want)| async move {
+        let cx = Cx::new(aws.clone(), stack.key(resource));
+        (resource.id.clone(), resource.kind.observe(&cx, Some(&want)).await)
+    });
+    stream::iter(looks).buffer_unordered(CONCURRENCY).collect().await
+}
+
+/// Tells whether the sweep has the same to say of a resource as the look that did not wait for it.
+fn is_confirmed(
+    stack: &Stack,
+    id: &str,
+    answer: &Result<Option<Found>, KindError>,
+    swept: &[(&'static dyn AnyKind, Owned)],
+) -> bool {
+    let marked = stack.resources.get(id).map(|resource| candidates(resource, swept)).unwrap_or_default();
+    match (answer, &marked[..]) {
+        (Ok(_), []) => true,
+        (Ok(Some(found)), [only]) => only.physical == found.physical,
+        _ => false,
+    }
 }
 
 fn keep_all(live: &mut Live, outputs: &mut BTreeMap<String, Outputs>, answers: Looks) {

@@ -3,6 +3,8 @@
 //! Pure: the stack, its graph and what is live give a plan. The action decides; the reason only explains.
 
 mod make;
+mod shield;
+mod ties;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -123,10 +125,18 @@ pub enum Reason {
         /// Identifier of the object under the old name.
         from: String,
     },
+    /// What it has of another resource goes when that is made anew, and is given back.
+    Undone {
+        /// Logical id of the other one.
+        by: String,
+    },
     /// `--replace`.
     Requested,
     /// `--adopt`: it exists and becomes the stack's.
     Adopted,
+    /// What is taken over has another ARN than the stack would give it: it lies on another IAM path, and the sweep for
+    /// what has left the file looks on the stack's own path only.
+    Astray,
     /// The file no longer lists it.
     Removed,
     /// The stack is being destroyed.
@@ -159,6 +169,9 @@ pub struct Step {
     pub remove_tags: Vec<String>,
     /// Wanted spec as far as it is known; null when there is none.
     pub want: Value,
+    /// Fields and tags whose values must not be shown, besides those of the kind.
+    #[serde(skip)]
+    pub hidden: BTreeSet<String>,
     /// What exists.
     #[serde(skip)]
     pub found: Option<Found>,

@@ -1,5 +1,7 @@
 //! Opens the way to AWS, or to the local cloud, for one command.
 
+mod moving;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +10,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_types::retry::RetryConfig;
+use aws_types::sdk_config::Builder;
 
 use crate::aws::Aws;
 use crate::aws::error::failed;
@@ -17,6 +20,8 @@ use crate::kind::Place;
 use crate::local::cloud::OpenError;
 use crate::local::connector::LocalClient;
 use crate::local::{Cloud, DEFAULT_ACCOUNT, Settings};
+
+pub use moving::Moving;
 
 /// Where the local cloud keeps its state, below the folder that stackctl works in.
 pub const LOCAL_DIR: &str = ".stackctl/local";
@@ -48,6 +53,29 @@ pub struct Wish {
 pub async fn open(wish: &Wish, stack_region: Option<&str>) -> Result<Arc<Aws>, Failure> {
     let region = wish.region.clone().or_else(|| stack_region.map(str::to_owned));
     let config = if wish.local { local(region)? } else { remote(wish, region).await };
+    enter(wish, config).await
+}
+
+/// Opens the clients as [`open`] does; a local cloud that is opened in this process also moves its records.
+///
+/// # Errors
+/// Returns a failure as [`open`] does.
+pub async fn open_moving(wish: &Wish, stack_region: Option<&str>) -> Result<(Arc<Aws>, Option<Moving>), Failure> {
+    if !wish.local {
+        return Ok((open(wish, stack_region).await?, None));
+    }
+    let region = wish.region.clone().or_else(|| stack_region.map(str::to_owned));
+    let builder = local_config(region);
+    match Moving::open(local_settings()?).await? {
+        Ok(moving) => {
+            let client = LocalClient::new(moving.listener().cloud().clone());
+            Ok((enter(wish, builder.http_client(client).build()).await?, Some(moving)))
+        }
+        Err(url) => Ok((enter(wish, builder.endpoint_url(url).build()).await?, None)),
+    }
+}
+
+async fn enter(wish: &Wish, config: SdkConfig) -> Result<Arc<Aws>, Failure> {
     let Some(region) = config.region().map(ToString::to_string) else {
         return Err(
             Failure::new("no region is set").help("add `region:` to the stack file, pass --region, or set AWS_REGION")
@@ -75,18 +103,25 @@ async fn remote(wish: &Wish, region: Option<String>) -> SdkConfig {
 
 /// Points the SDK at the local cloud: in this process, or through the listener that has it.
 fn local(region: Option<String>) -> Result<SdkConfig, Failure> {
-    let credentials = Credentials::from_keys(DEFAULT_ACCOUNT, "local", None);
-    let builder = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(region.unwrap_or_else(|| LOCAL_REGION.to_owned())))
-        .retry_config(RetryConfig::standard())
-        .credentials_provider(SharedCredentialsProvider::new(credentials));
-    let settings = Settings::from_env().map_err(|error| Failure::new(error.to_string()))?;
-    match Cloud::open(&local_dir(), settings) {
+    let builder = local_config(region);
+    match Cloud::open(&local_dir(), local_settings()?) {
         Ok(cloud) => Ok(builder.http_client(LocalClient::new(cloud)).build()),
         Err(OpenError::Busy { listener: Some(url), .. }) => Ok(builder.endpoint_url(url).build()),
         Err(error) => Err(local_failure(&error)),
     }
+}
+
+fn local_config(region: Option<String>) -> Builder {
+    let credentials = Credentials::from_keys(DEFAULT_ACCOUNT, "local", None);
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(region.unwrap_or_else(|| LOCAL_REGION.to_owned())))
+        .retry_config(RetryConfig::standard())
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+}
+
+fn local_settings() -> Result<Settings, Failure> {
+    Settings::from_env().map_err(|error| Failure::new(error.to_string()))
 }
 
 /// Returns the folder of the local cloud's state.

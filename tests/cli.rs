@@ -273,6 +273,51 @@ fn secrets_are_in_no_output() {
 }
 
 #[test]
+fn a_secret_too_short_to_be_found_is_told_and_its_fields_are_hidden() {
+    let sandbox = Sandbox::new().local();
+    let text = "stack: pins\nregion: us-east-1\nvariables: {pin: {sensitive: true}}\ntags: {pin: \"${var.pin}\"}\n\
+                resources:\n  a: {type: ssm_parameter, value: hello, description: \"pin ${var.pin}\"}\n  b: {type: sns_topic, \
+                display_name: q7q}\noutputs: {pin: \"${var.pin}\", name: \"${b.name}\"}\n";
+    sandbox.write("stack.yaml", text);
+    let told = "the sensitive variable `pin` has a value of fewer than 3 characters";
+    sandbox.ok(&["validate", "--var", "pin=7"]).has(told);
+    for args in [&["plan"][..], &["plan", "--format", "json"], &["apply", "-y"], &["output"]] {
+        sandbox.ok(&[args, &["--var", "pin=7"]].concat()).has(told).lacks("pin 7").lacks("\"7\"");
+    }
+    sandbox
+        .ok(&["plan", "--var", "pin=8"])
+        .lacks("pin 8")
+        .lacks("pin 7")
+        .lacks("\"8\"")
+        .lacks("\"7\"")
+        .has("description:");
+    sandbox.edit("stack.yaml", "q7q", "r7r");
+    sandbox.ok(&["plan", "--var", "pin=7"]).has("\"q7q\" -> \"r7r\"");
+}
+
+/// What was asked for is done by then; only the last look is left out.
+#[test]
+fn the_last_look_of_destroy_can_be_stopped() {
+    let sandbox = demo();
+    sandbox.ok(&["apply", "-y"]);
+    let sandbox = sandbox.set("STACKCTL_LOCAL_LATENCY_MS", "1500");
+    let mut child = spawn(&sandbox, &["destroy", "-y"]);
+    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    while !text.contains("Destroy complete!") {
+        assert_ne!(reader.read_line(&mut text).unwrap(), 0, "{text}");
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    let id = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{text}");
+    assert!(text.contains("stopped while looking whether anything is left"), "{text}");
+    reader.read_to_string(&mut text).unwrap();
+    assert!(!text.contains("Looked again"), "{text}");
+}
+
+#[test]
 fn calls_are_logged_one_by_one() {
     let sandbox = demo();
     let output = sandbox.ok(&["-v", "apply", "-y"]);

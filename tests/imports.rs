@@ -18,7 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "commands",
         &[
             "apply", "aws", "cli", "diff", "failure", "graph", "kind", "kinds", "live", "local", "plan", "report",
-            "session", "stack",
+            "send", "session", "stack", "verify",
         ],
     ),
     ("diff", &["stack::reference"]),
@@ -26,19 +26,48 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("failure", &["kind"]),
     ("graph", &["stack"]),
     ("kind", &["aws", "diff"]),
-    ("kinds", &["aws", "diff", "kind", "kinds", "package", "stack::reference"]),
+    ("kinds", &["aws", "checks::sql", "diff", "kind", "kinds", "package", "stack::reference"]),
     ("live", &["aws", "diff", "kind", "stack"]),
     ("local", &["local"]),
     ("package", &["kind", "stack::reference"]),
     ("plan", &["aws::marks", "diff", "graph", "kind", "live", "stack"]),
-    ("report", &["apply::event", "apply::jobs", "aws::marks", "diff", "plan", "report", "stack::reference"]),
+    (
+        "report",
+        &[
+            "apply::event",
+            "apply::jobs",
+            "aws::marks",
+            "diff",
+            "kind",
+            "plan",
+            "report",
+            "stack::reference",
+            "stack::variables",
+            "verify",
+        ],
+    ),
+    ("send", &["aws", "kind"]),
     ("session", &["aws", "failure", "kind", "local"]),
     ("stack::load", &["checks", "kind", "kinds"]),
+    ("verify", &["aws", "kind", "live", "stack"]),
     ("stack", &["aws::marks", "diff", "kind", "stack"]),
 ];
 
 /// Modules that touch AWS or wait; all others stay pure.
-const IMPURE: &[&str] = &["apply::run", "apply::step", "aws", "commands", "entry", "kinds", "live", "local", "session"];
+const IMPURE: &[&str] = &[
+    "apply::run",
+    "apply::step",
+    "aws",
+    "commands",
+    "entry",
+    "kinds",
+    "live",
+    "local",
+    "send::put",
+    "session",
+    "verify::canary",
+    "verify::probe",
+];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs_err::read_dir(folder).unwrap() {

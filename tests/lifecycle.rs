@@ -131,6 +131,30 @@ fn an_application_stopped_by_hand_is_started_again() {
 }
 
 #[test]
+fn the_producers_boot_is_reported() {
+    let world = World::of(Sandbox::with_stacks(), "us-east-1");
+    let stack = ["stacks/airline_tickets.yaml"];
+    world.apply(&stack);
+    let show = || world.listener.reading(|| world.run(&["show"], &stack)).code(0);
+    show().has("running, boot not reported yet");
+    let instance = world.run(&["output", "producer", "--stack"], &stack).code(0).stdout.trim().to_owned();
+    let report = |text: &str| {
+        let put = world.account.aws.ssm().put_parameter().name("/airline_tickets/producer_boot");
+        let put = put.value(format!("{instance} 2026-11-22T10:00:00Z {text}")).overwrite(true);
+        world.account.call(put.send());
+    };
+    report(
+        "FAILED while installing the Kinesis agent (exit code 7)\nproducer: installing\nno such package \u{1b}[31m\n",
+    );
+    show()
+        .has("running, boot FAILED while installing the Kinesis agent (exit code 7) at 2026-11-22T10:00:00Z")
+        .has("  no such package \u{fffd}[31m\n");
+    report("ok");
+    show().has("running, boot ok at 2026-11-22T10:00:00Z");
+    world.in_sync(&stack);
+}
+
+#[test]
 fn the_second_stack_lives_and_dies() {
     let world = World::of(Sandbox::with_stacks(), "eu-west-1");
     let args = &["stacks/clickstream.yaml", "--var", "email=someone@example.com"];
@@ -163,6 +187,25 @@ fn another_logical_id_is_only_another_tag() {
     plan.has("0 to add, 1 to change, 0 to destroy.");
     world.apply(&[]);
     world.in_sync(&[]);
+}
+
+#[test]
+fn a_role_on_another_path_is_adopted_with_a_word_about_its_path() {
+    let world = World::of(Sandbox::new(), "us-east-1");
+    world.sandbox.write(
+        "stack.yaml",
+        "stack: small\nresources:\n  reader: {type: iam_role, service: lambda.amazonaws.com}\n  other: {type: iam_role, service: ec2.amazonaws.com}\n",
+    );
+    let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Principal":{"Service":"lambda.amazonaws.com"}}]}"#;
+    let iam = world.account.aws.iam();
+    world.account.call(iam.create_role().role_name("reader").assume_role_policy_document(trust).send());
+    let own = iam.create_role().role_name("other").path("/stackctl/small/").assume_role_policy_document(trust);
+    world.account.call(own.send());
+    let plan = world.plan(&["--adopt", "all"]).code(2).has("is taken over");
+    assert_eq!(plan.stdout.matches("not on the stack's IAM path").count(), 1, "{plan}");
+    world.apply(&["--adopt", "all"]);
+    world.run(&["destroy", "-y"], &[]).code(0).has("nothing is left");
+    assert!(world.account.contents().iter().all(|arn| !arn.contains(":role/")));
 }
 
 #[test]
@@ -322,4 +365,76 @@ fn a_replacement_can_be_asked_for() {
     assert!(subscriptions.unwrap_or_default().is_empty());
     assert_eq!(topic().len(), 1);
     world.in_sync(&[]);
+}
+
+const GROUPS: &str = "\
+stack: groups
+region: us-east-1
+resources:
+  front: {type: ec2_security_group, description: Front}
+  back:
+    type: ec2_security_group
+    ingress: [{ip_protocol: tcp, from_port: 80, source_security_group_id: \"${front.id}\"}]
+";
+
+/// EC2 would refuse to delete the group for as long as the other one's rule names it.
+#[test]
+fn a_group_in_use_is_made_anew_under_another_name_only() {
+    let world = World::of(Sandbox::new(), "us-east-1");
+    world.sandbox.write("stack.yaml", GROUPS);
+    world.apply(&[]);
+    world.edit("description: Front", "description: Face");
+    let used = "AWS does not delete it while it is used by back (ingress.source_security_group_id)";
+    world.run(&["plan"], &[]).code(1).has(used).has("give it another `name:`");
+    world.run(&["apply", "-y"], &[]).code(1).has(used);
+    world.edit("description: Face", "name: face, description: Face");
+    world.apply(&[]).has("1 added, 1 changed, 1 destroyed");
+    world.in_sync(&[]);
+}
+
+const BOUND: &str = "\
+stack: bound
+region: us-east-1
+resources:
+  policy:
+    type: iam_policy
+    policy_document: {Version: \"2012-10-17\", Statement: [{Effect: Allow, Action: \"s3:*\", Resource: \"*\"}]}
+  role: {type: iam_role, service: ec2.amazonaws.com, managed_policy_arns: [\"${policy.arn}\"]}
+  guest:
+    type: iam_role
+    assume_role_policy:
+      Version: \"2012-10-17\"
+      Statement: [{Effect: Allow, Action: \"sts:AssumeRole\", Principal: {AWS: \"${role.arn}\"}}]
+  profile: {type: iam_instance_profile, role: \"${role.name}\"}
+  news: {type: sns_topic}
+  phone: {type: sns_subscription, topic_arn: \"${news.arn}\", protocol: sms, endpoint: \"+15550100\"}
+";
+
+#[test]
+fn what_goes_with_a_replacement_comes_back_with_it() {
+    let world = World::of(Sandbox::new(), "us-east-1");
+    world.sandbox.write("stack.yaml", BOUND);
+    world.apply(&[]);
+    for (replaced, done) in [
+        ("role", "1 added, 2 changed, 1 destroyed"),
+        ("policy", "1 added, 1 changed, 1 destroyed"),
+        ("news", "2 added, 0 changed, 2 destroyed"),
+    ] {
+        world.apply(&["--replace", replaced]).has(&format!("undone by the replacement of {replaced}")).has(done);
+        world.in_sync(&[]);
+    }
+}
+
+#[test]
+fn a_tier_goes_down_by_a_new_parameter() {
+    let world = World::of(Sandbox::new(), "us-east-1");
+    let text = "stack: tiers\nregion: us-east-1\nresources:\n  given: {type: ssm_parameter, value: x, tier: Advanced}\n  \
+                kept: {type: ssm_parameter, tier: Advanced}\n";
+    world.sandbox.write("stack.yaml", text);
+    world.apply(&[]);
+    world.edit("value: x, tier: Advanced", "value: x, tier: Standard");
+    world.apply(&[]).has("tier cannot be changed in place; the old one is deleted first");
+    world.in_sync(&[]);
+    world.edit("tier: Advanced", "tier: Standard");
+    world.run(&["plan"], &[]).code(1).has("an Advanced parameter cannot become Standard again");
 }

@@ -2,11 +2,16 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod cli;
+mod functions;
 mod imports;
 mod lifecycle;
+mod ministack;
 mod moto;
+mod permissions;
 mod python;
 mod round_trip;
 mod schema;
+mod send;
 mod stack_files;
 mod support;
+mod verify;

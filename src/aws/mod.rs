@@ -3,6 +3,7 @@
 pub mod error;
 pub mod log;
 pub mod marks;
+pub mod retry;
 pub mod wait;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use aws_types::SdkConfig;
 
 use crate::kind::{Key, Place};
 use log::CallLog;
+use retry::Quotas;
 
 /// Clients of one account and region, made on first use.
 pub struct Aws {
@@ -55,16 +57,16 @@ impl Aws {
     /// Kinesis Data Analytics for SQL (API 2015-08-14).
     pub fn analytics(&self) -> &aws_sdk_kinesisanalytics::Client {
         self.clients.analytics.get_or_init(|| {
-            let config = aws_sdk_kinesisanalytics::config::Builder::from(&self.config).interceptor(CallLog).build();
-            aws_sdk_kinesisanalytics::Client::from_conf(config)
+            let config = aws_sdk_kinesisanalytics::config::Builder::from(&self.config).interceptor(CallLog);
+            aws_sdk_kinesisanalytics::Client::from_conf(config.retry_classifier(Quotas).build())
         })
     }
 
     /// DynamoDB.
     pub fn dynamodb(&self) -> &aws_sdk_dynamodb::Client {
         self.clients.dynamodb.get_or_init(|| {
-            let config = aws_sdk_dynamodb::config::Builder::from(&self.config).interceptor(CallLog).build();
-            aws_sdk_dynamodb::Client::from_conf(config)
+            let config = aws_sdk_dynamodb::config::Builder::from(&self.config).interceptor(CallLog);
+            aws_sdk_dynamodb::Client::from_conf(config.retry_classifier(Quotas).build())
         })
     }
 
@@ -87,8 +89,8 @@ impl Aws {
     /// Kinesis Data Streams.
     pub fn kinesis(&self) -> &aws_sdk_kinesis::Client {
         self.clients.kinesis.get_or_init(|| {
-            let config = aws_sdk_kinesis::config::Builder::from(&self.config).interceptor(CallLog).build();
-            aws_sdk_kinesis::Client::from_conf(config)
+            let config = aws_sdk_kinesis::config::Builder::from(&self.config).interceptor(CallLog);
+            aws_sdk_kinesis::Client::from_conf(config.retry_classifier(Quotas).build())
         })
     }
 
@@ -103,8 +105,8 @@ impl Aws {
     /// CloudWatch Logs.
     pub fn logs(&self) -> &aws_sdk_cloudwatchlogs::Client {
         self.clients.logs.get_or_init(|| {
-            let config = aws_sdk_cloudwatchlogs::config::Builder::from(&self.config).interceptor(CallLog).build();
-            aws_sdk_cloudwatchlogs::Client::from_conf(config)
+            let config = aws_sdk_cloudwatchlogs::config::Builder::from(&self.config).interceptor(CallLog);
+            aws_sdk_cloudwatchlogs::Client::from_conf(config.retry_classifier(Quotas).build())
         })
     }
 

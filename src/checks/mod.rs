@@ -4,8 +4,9 @@
 
 mod agent;
 mod analytics;
+mod canary;
 mod retirement;
-mod sql;
+pub(crate) mod sql;
 
 use crate::stack::{Problem, Resource, Stack};
 
@@ -14,6 +15,7 @@ use crate::stack::{Problem, Resource, Stack};
 pub fn run(stack: &Stack) -> Vec<Problem> {
     let mut problems = analytics::check(stack);
     problems.extend(agent::check(stack));
+    problems.extend(canary::check(stack));
     problems.extend(retirement::check(stack));
     problems
 }

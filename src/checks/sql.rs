@@ -5,28 +5,28 @@
 
 /// A name in the text and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Name {
+pub(crate) struct Name {
     /// The name as the service sees it.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// Line, from 1.
-    pub(super) line: usize,
+    pub(crate) line: usize,
     /// Column in characters, from 1.
-    pub(super) column: usize,
+    pub(crate) column: usize,
     /// Place among the tokens, to tell what comes first.
-    pub(super) order: usize,
+    pub(crate) order: usize,
 }
 
 /// What a text does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Script {
+pub(crate) struct Script {
     /// Streams that it creates.
-    pub(super) streams: Vec<Name>,
+    pub(crate) streams: Vec<Name>,
     /// Views and named subqueries, which can be read like streams.
-    pub(super) views: Vec<Name>,
+    pub(crate) views: Vec<Name>,
     /// Streams that it inserts into.
-    pub(super) targets: Vec<Name>,
+    pub(crate) targets: Vec<Name>,
     /// Streams, tables and views that it reads.
-    pub(super) sources: Vec<Name>,
+    pub(crate) sources: Vec<Name>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,7 +150,7 @@ struct Reader {
 }
 
 /// Reads a script.
-pub(super) fn read(text: &str) -> Script {
+pub(crate) fn read(text: &str) -> Script {
     let mut reader = Reader { tokens: tokens(text), at: 0, levels: vec![Level::default()], script: Script::default() };
     while reader.at < reader.tokens.len() {
         reader.step();

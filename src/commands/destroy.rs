@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::apply::{execute, finish, show};
-use super::confirm::{check_asking, confirm};
+use super::confirm::{Signals, check_asking, confirm};
 use super::{DONE, Opened, goal, headline, open};
 use crate::cli::{DestroyArgs, Globals, GoalArgs, RunFormat};
 use crate::failure::Failure;
@@ -32,12 +32,25 @@ pub(super) async fn run(globals: &Globals, args: &DestroyArgs, screen: &mut Scre
         finish(&summary, args.run.format, true, screen)?;
     }
     let whole = args.targets.is_empty() && args.excludes.is_empty();
-    if summary.is_complete() && whole { prove(&opened, args.run.format, screen).await } else { Ok(code) }
+    if summary.is_complete() && code == DONE && whole {
+        prove(&opened, args.run.format, screen).await
+    } else {
+        Ok(code)
+    }
+}
+
+fn stopped(signals: &Signals) -> Failure {
+    let failure = Failure::new("stopped while looking whether anything is left; all steps of the plan were done");
+    Failure { code: signals.exit_code().unwrap_or(1), ..failure.help("run destroy again to look once more") }
 }
 
 /// Looks again: everything of the stack must be gone.
 async fn prove(opened: &Opened, format: RunFormat, screen: &Screen) -> Result<u8, Failure> {
-    let live = opened.observe().await;
+    let (signals, mut stops) = Signals::listen()?;
+    let live = tokio::select! {
+        live = opened.observe() => live,
+        _ = stops.recv() => return Err(stopped(&signals)),
+    };
     let ours = |tags: &crate::kind::Tags| crate::aws::marks::stack_of(tags) == Some(&opened.stack.name);
     let mut left: Vec<String> = live
         .found

@@ -8,8 +8,10 @@ mod local;
 mod meta;
 mod output;
 mod plan;
+mod send;
 mod show;
 mod validate;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,6 +56,8 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<u8, Failure> {
         Command::Destroy(args) => destroy::run(globals, &args, screen).await,
         Command::Output(args) => output::run(globals, &args, screen).await,
         Command::Show(args) => show::run(globals, &args, screen).await,
+        Command::Send(args) => send::run(globals, &args, screen).await,
+        Command::Verify(args) => verify::run(globals, &args, screen).await,
         Command::Graph(args) => graph::run(&args, screen),
         Command::Schema => meta::schema(screen),
         Command::Completions { shell } => meta::completions(shell, screen),
@@ -79,15 +83,18 @@ impl Opened {
 async fn open(globals: &Globals, args: &StackArgs, screen: &mut Screen) -> Result<Opened, Failure> {
     let stack = load_stack(args, screen)?;
     let graph = graph_of(&stack)?;
-    let wish = Wish {
+    let aws = session::open(&wish(globals), stack.region.as_deref()).await?;
+    check_account(&stack, &aws)?;
+    Ok(Opened { stack, graph, aws })
+}
+
+fn wish(globals: &Globals) -> Wish {
+    Wish {
         profile: globals.profile.clone(),
         region: globals.region.clone(),
         endpoint_url: globals.endpoint_url.clone(),
         local: globals.local,
-    };
-    let aws = session::open(&wish, stack.region.as_deref()).await?;
-    check_account(&stack, &aws)?;
-    Ok(Opened { stack, graph, aws })
+    }
 }
 
 fn check_account(stack: &Stack, aws: &Aws) -> Result<(), Failure> {

@@ -85,7 +85,10 @@ fn table(rows: &[Row]) -> String {
         } else {
             format!("  [{}]", row.physical)
         };
-        format!("{:width$}  {}{physical}\n", title(row), safe(&row.status))
+        let status = safe(&row.status);
+        let (first, rest) = status.split_once('\n').unwrap_or((&status, ""));
+        let more: String = rest.lines().map(|line| format!("{:width$}    {line}\n", "")).collect();
+        format!("{:width$}  {first}{physical}\n{more}", title(row))
     };
     rows.iter().map(line).collect()
 }

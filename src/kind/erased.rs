@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    AnyKind, Changes, Fault, Files, Found, Grant, Key, Kind, KindError, Naming, Outputs, Owned, Place, Result, Tagging,
-    Tags,
+    AnyKind, Changes, Check, Fault, Files, Found, Grant, Hop, Key, Kind, KindError, Naming, Outputs, Owned, Path,
+    Place, Result, Tagging, Tags,
 };
 use crate::aws::Cx;
 use crate::diff::{Change, Fields};
@@ -138,6 +138,10 @@ impl<K: Kind> AnyKind for Erased<K> {
         }
     }
 
+    fn refuses(&self, want: &Value, found: &Value) -> Option<Fault> {
+        K::refuses(&parse(want).ok()?, &parse(found).ok()?)
+    }
+
     fn collides(&self, want: &Value, found: &Value) -> bool {
         match (parse::<K::Spec>(want), parse::<K::Spec>(found)) {
             (Ok(want), Ok(found)) => K::collides(&want, &found),
@@ -180,6 +184,26 @@ impl<K: Kind> AnyKind for Erased<K> {
 
     async fn retag(&self, cx: &Cx, set: &Tags, remove: &[String]) -> Result<()> {
         K::retag(cx, set, remove).await
+    }
+
+    fn path(&self) -> Path {
+        K::PATH
+    }
+
+    fn hops(&self, spec: &Value) -> Vec<Hop> {
+        parse::<K::Spec>(spec).map(|spec| K::hops(&spec)).unwrap_or_default()
+    }
+
+    fn role(&self, spec: &Value) -> Option<String> {
+        parse::<K::Spec>(spec).ok().and_then(|spec| K::role(&spec))
+    }
+
+    async fn probe(&self, cx: &Cx, hop: &Hop, found: &Value) -> Result<Vec<Check>> {
+        K::probe(cx, hop, &typed(found)?).await
+    }
+
+    async fn arrivals(&self, cx: &Cx) -> Result<Vec<Check>> {
+        K::arrivals(cx).await
     }
 
     async fn owned(&self, cx: &Cx) -> Result<Vec<Owned>> {

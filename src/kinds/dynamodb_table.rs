@@ -18,7 +18,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::Wait;
 use crate::kind::{
-    Changes, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags,
+    Changes, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Place, Result,
+    Tags,
 };
 
 /// A DynamoDB table.
@@ -46,6 +47,11 @@ impl Kind for DynamodbTable {
     const DELETE_RANK: u8 = 55;
     const NAMING: Naming = Naming::Name { pattern: r"^[a-zA-Z0-9_.-]{3,255}$" };
     const TAG_INDEX: Option<&'static str> = Some("dynamodb:table");
+    const PATH: Path = Path {
+        ready: &["ACTIVE", "UPDATING"],
+        accepts: &["dynamodb:PutItem", "dynamodb:BatchWriteItem"],
+        ..Path::NONE
+    };
     const GRANTS: &'static [Grant] = &[
         Grant {
             verb: "read",
@@ -139,13 +145,22 @@ impl Kind for DynamodbTable {
         let fresh = Spec { point_in_time_recovery: recovery, time_to_live, ..wire::read(&table)? };
         call::run(cx, &steps::between(want, &fresh), want).await?;
         let table = call::describe(cx).await?;
+        let mut own = tags.clone();
+        own.retain(|key, _| [marks::STACK, marks::RESOURCE].contains(&key.as_str()));
+        call::wait_tags(cx, table.table_arn.as_deref().unwrap_or_default(), &own, &[]).await?;
         Ok((table.table_name.clone().unwrap_or_default(), outputs_of(&table, want)))
     }
 
     async fn update(cx: &Cx, want: &Spec, found: &Spec, changes: &Changes<'_>) -> Result<()> {
-        let want = changes.target(want, found)?;
-        call::wait_active(cx, "update", UPDATE_LIMIT).await?;
-        call::run(cx, &steps::between(&want, found), &want).await
+        let table = call::wait_active(cx, "update", UPDATE_LIMIT).await?;
+        // What was found may have been on its way: DynamoDB refuses to set what is so already.
+        let fresh = Spec {
+            point_in_time_recovery: found.point_in_time_recovery,
+            time_to_live: found.time_to_live.clone(),
+            ..wire::read(&table)?
+        };
+        let want = changes.target(want, &fresh)?;
+        call::run(cx, &steps::between(&want, &fresh), &want).await
     }
 
     async fn delete(cx: &Cx) -> Result<()> {
@@ -169,7 +184,7 @@ impl Kind for DynamodbTable {
             let request = cx.aws.dynamodb().untag_resource().resource_arn(&arn).set_tag_keys(Some(remove.to_vec()));
             request.send().await.map_err(failed("UntagResource"))?;
         }
-        Ok(())
+        call::wait_tags(cx, &arn, set, remove).await
     }
 
     async fn owned(cx: &Cx) -> Result<Vec<Owned>> {

@@ -2,6 +2,7 @@
 //!
 //! An instance is replaced by deletion first: two machines with one job would do it twice.
 
+pub(crate) mod boot;
 mod change;
 mod label;
 mod launch;
@@ -11,6 +12,7 @@ mod spec;
 use std::time::Duration;
 
 use aws_sdk_ec2::types::Instance;
+use regex::Regex;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -21,7 +23,9 @@ use crate::aws::Cx;
 use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{Look, Wait};
-use crate::kind::{Changes, Class, Fault, Files, Kind, KindError, Naming, Observed, Owned, Result, Tags};
+use crate::kind::{
+    Changes, Class, End, Fault, Files, Holder, Hop, Kind, KindError, Naming, Observed, Owned, Path, Result, Side, Tags,
+};
 
 /// An EC2 instance.
 pub struct Ec2Instance;
@@ -55,12 +59,19 @@ const TERMINATE_LIMIT: Duration = Duration::from_mins(20);
 /// States of instances that are there.
 const ALIVE: [&str; 4] = ["pending", "running", "stopping", "stopped"];
 
+/// Lists the streams that the Kinesis agent of a boot script sends to.
+fn agent_streams(script: &str) -> Vec<String> {
+    let Ok(flow) = Regex::new(r#""kinesisStream"\s*:\s*"([^"]+)""#) else { return Vec::new() };
+    flow.captures_iter(script).map(|found| found[1].to_owned()).collect()
+}
+
 impl Kind for Ec2Instance {
     const TYPE: &'static str = "ec2_instance";
     const TITLE: &'static str = "EC2 instance";
     const DELETE_RANK: u8 = 30;
     const NAMING: Naming = Naming::Assigned;
     const TAG_INDEX: Option<&'static str> = Some("ec2:instance");
+    const PATH: Path = Path { ready: &["running"], ..Path::NONE };
 
     type Spec = Spec;
     type Outputs = InstanceOutputs;
@@ -87,13 +98,26 @@ impl Kind for Ec2Instance {
         if changes.touch("instance_type") { &["public_ip", "public_dns_name"] } else { &[] }
     }
 
+    fn hops(spec: &Spec) -> Vec<Hop> {
+        let text = spec.user_data_text.as_deref().unwrap_or_default();
+        let hop = |stream: String| {
+            Hop::new(End::Own, End::other(stream), "Kinesis agent").needs(Holder::At(Side::From), Side::To, &[])
+        };
+        agent_streams(text).into_iter().map(hop).collect()
+    }
+
+    fn role(spec: &Spec) -> Option<String> {
+        spec.iam_instance_profile.clone()
+    }
+
     async fn observe(cx: &Cx, want: Option<&Spec>) -> Result<Option<Observed<Spec, InstanceOutputs>>> {
         let Some(instance) = locate(cx).await? else { return Ok(None) };
-        let Some(spec) = found(Box::pin(read::spec(cx, &instance, want)).await)? else { return Ok(None) };
+        let (spec, status) = tokio::join!(Box::pin(read::spec(cx, &instance, want)), status(cx, &instance, want));
+        let Some(spec) = found(spec)? else { return Ok(None) };
         Ok(Some(Observed {
             spec,
             tags: label::hide(tags_of(instance.tags.as_deref()), &cx.key.name),
-            status: Some(state_of(&instance).to_owned()),
+            status: Some(status),
             outputs: outputs_of(cx, &instance),
             physical: instance.instance_id.unwrap_or_default(),
         }))
@@ -118,6 +142,7 @@ impl Kind for Ec2Instance {
         let want = changes.target(want, found)?;
         let instance = locate(cx).await?.ok_or_else(|| KindError::not_found("the instance is gone"))?;
         let id = instance.instance_id.clone().unwrap_or_default();
+        let instance = if state_of(&instance) == "pending" { wait_running(cx, &id).await? } else { instance };
         change::converge(cx, &id, &want, found).await?;
         if want.instance_type != found.instance_type {
             change::resize(cx, &instance, &want).await?;
@@ -157,6 +182,15 @@ impl Kind for Ec2Instance {
 fn state_of(instance: &Instance) -> &str {
     let name = instance.state.as_ref().and_then(|state| state.name.as_ref());
     name.map_or("unknown", |name| name.as_str())
+}
+
+/// Describes the state, and how the boot went where the stack says who reports it.
+async fn status(cx: &Cx, instance: &Instance, want: Option<&Spec>) -> String {
+    let state = state_of(instance);
+    let (Some(parameter), Some(id)) = (want.and_then(|want| want.boot_report.as_ref()), &instance.instance_id) else {
+        return state.to_owned();
+    };
+    format!("{state}, {}", boot::Boot::ask(cx, parameter, id).await.describe())
 }
 
 /// Lists the instances with this resource's marks, terminated ones too as long as EC2 shows them.

@@ -283,7 +283,14 @@ fn outputs_of(cx: &Cx, group: &SecurityGroup) -> GroupOutputs {
 async fn converge(cx: &Cx, id: &str, want: &Spec, found: &Spec) -> Result<()> {
     for (side, want, found) in [(Side::In, &want.ingress, &found.ingress), (Side::Out, &want.egress, &found.egress)] {
         let edits = rule::edits(want, found);
-        authorize(cx, side, id, &edits.added).await?;
+        match authorize(cx, side, id, &edits.added).await {
+            // Full: room has to be made first.
+            Err(error) if error.code == "RulesPerSecurityGroupLimitExceeded" && !edits.removed.is_empty() => {
+                revoke(cx, side, id, &edits.removed).await?;
+                authorize(cx, side, id, &edits.added).await?;
+            }
+            other => other?,
+        }
         describe_rules(cx, side, id, &edits.described).await?;
         revoke(cx, side, id, &edits.removed).await?;
     }

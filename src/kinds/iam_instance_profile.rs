@@ -23,7 +23,7 @@ pub struct Spec {
     /// Name of the role that it hands out, such as `${producer_role.name}`; a profile holds one at most. Machines that
     /// run keep the credentials of the role they have until they are associated anew.
     #[serde(deserialize_with = "fields::text")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("x-loses" = "iam_role"))]
     pub role: Option<String>,
 }
 
@@ -51,6 +51,10 @@ impl Kind for IamInstanceProfile {
         vec![fault.help("write the role's name, not its ARN: ${id.name} of an iam_role")]
     }
 
+    fn role(spec: &Spec) -> Option<String> {
+        spec.role.clone()
+    }
+
     fn predict(place: &Place, key: &Key, _: &Spec) -> Outputs {
         let arn = place.iam_arn(&format!("instance-profile{}{}", iam::path(&key.stack), key.name));
         Outputs::from_iter([("arn".to_owned(), arn.into()), ("name".to_owned(), key.name.clone().into())])
@@ -68,15 +72,11 @@ impl Kind for IamInstanceProfile {
     }
 
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, ProfileOutputs)> {
-        if let Err(error) = create_call(cx, tags).await {
-            if error.code != "EntityAlreadyExists" {
-                return Err(error);
-            }
-            let present = found(get(cx, &cx.key.name).await)?;
-            marks::settle(&iam::tags_of(present.and_then(|profile| profile.tags)), tags, error)?;
-        }
-        wait_visible(cx).await?;
-        let fresh = get(cx, cx.key.handle()).await?;
+        let fresh = match create_call(cx, tags).await {
+            Ok(profile) => profile,
+            Err(error) if error.code == "EntityAlreadyExists" => settle_existing(cx, tags, error).await?,
+            Err(error) => return Err(error),
+        };
         set_role(cx, want.role.as_deref(), role_of(&fresh).as_deref()).await?;
         wait_visible(cx).await?;
         Ok((fresh.instance_profile_name.clone(), outputs_of(&fresh)))
@@ -162,13 +162,24 @@ async fn wait_visible(cx: &Cx) -> Result<()> {
     iam::wait_visible(cx, &format!("instance profile {}", cx.key.handle()), read).await
 }
 
-async fn create_call(cx: &Cx, tags: &Tags) -> Result<()> {
+/// After "already exists": a lost answer of our own call is success, anybody else's profile is not ours.
+async fn settle_existing(cx: &Cx, tags: &Tags, error: KindError) -> Result<InstanceProfile> {
+    let present = found(get(cx, &cx.key.name).await)?;
+    marks::settle(&iam::tags_of(present.and_then(|profile| profile.tags)), tags, error)?;
+    wait_visible(cx).await?;
+    get(cx, cx.key.handle()).await
+}
+
+async fn create_call(cx: &Cx, tags: &Tags) -> Result<InstanceProfile> {
     let tags = iam::tag_list(tags)?;
     let request = || {
         let request = cx.aws.iam().create_instance_profile().instance_profile_name(&cx.key.name);
         request.path(iam::path(&cx.key.stack)).set_tags(Some(tags.clone()))
     };
-    let call = || async { request().send().await.map_err(failed("CreateInstanceProfile")).map(|_| ()) };
+    let call = || async {
+        let answer = request().send().await.map_err(failed("CreateInstanceProfile"))?;
+        answer.instance_profile.ok_or_else(|| KindError::not_found("the answer has no instance profile"))
+    };
     iam::patient(cx, "the instance profile to be created", |_| false, call).await
 }
 

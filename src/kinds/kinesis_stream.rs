@@ -1,5 +1,7 @@
 //! Kinesis data streams (`facts/aws.md` 1).
 
+mod arrivals;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -15,7 +17,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{Look, Wait};
 use crate::kind::{
-    Changes, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags,
+    Changes, Check, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Place, Result,
+    Tags,
 };
 
 /// A Kinesis data stream.
@@ -122,6 +125,9 @@ impl Kind for KinesisStream {
         },
     ];
 
+    const PATH: Path =
+        Path { ready: &["ACTIVE", "UPDATING"], accepts: &["kinesis:PutRecords", "kinesis:PutRecord"], ..Path::NONE };
+
     type Spec = Spec;
     type Outputs = StreamOutputs;
 
@@ -173,7 +179,7 @@ impl Kind for KinesisStream {
         if stream.stream_status == StreamStatus::Deleting {
             return Ok(None);
         }
-        let tags = tags_of(cx, &stream.stream_arn).await?;
+        let Some(tags) = found(tags_of(cx, &stream.stream_arn).await)? else { return Ok(None) };
         Ok(Some(Observed {
             physical: stream.stream_name.clone(),
             spec: spec_of(&stream),
@@ -186,7 +192,7 @@ impl Kind for KinesisStream {
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, StreamOutputs)> {
         wait_until_gone(cx).await?;
         // Five streams at most may be CREATING or DELETING at once; the sixth is told to come back (facts/aws.md 1.3).
-        Wait::new("a free place among the streams being created", CREATE_LIMIT)
+        Wait::new("a free place among the streams being created", cx.limit("create", CREATE_LIMIT))
             .retry(cx, is_crowded, || create_call(cx, want, tags))
             .await?;
         let stream = wait_active(cx, "create", CREATE_LIMIT).await?;
@@ -214,20 +220,26 @@ impl Kind for KinesisStream {
     }
 
     async fn retag(cx: &Cx, set: &Tags, remove: &[String]) -> Result<()> {
-        let client = cx.aws.kinesis();
+        let (client, name) = (cx.aws.kinesis(), cx.key.handle());
+        // Tags change on ACTIVE streams only (facts/aws.md 1.3).
+        let wait = Wait::new(format!("stream {name} to take its tags"), CREATE_LIMIT);
+        let busy = |error: &KindError| error.class == Class::Busy;
         if !set.is_empty() {
-            let request = client
-                .add_tags_to_stream()
-                .stream_name(cx.key.handle())
-                .set_tags(Some(set.clone().into_iter().collect()));
-            request.send().await.map_err(failed("AddTagsToStream"))?;
+            let request = client.add_tags_to_stream().stream_name(name);
+            let request = request.set_tags(Some(set.clone().into_iter().collect()));
+            let call = || async { request.clone().send().await.map_err(failed("AddTagsToStream")) };
+            wait.retry(cx, busy, call).await?;
         }
         for keys in remove.chunks(10) {
-            let request =
-                client.remove_tags_from_stream().stream_name(cx.key.handle()).set_tag_keys(Some(keys.to_vec()));
-            request.send().await.map_err(failed("RemoveTagsFromStream"))?;
+            let request = client.remove_tags_from_stream().stream_name(name).set_tag_keys(Some(keys.to_vec()));
+            let call = || async { request.clone().send().await.map_err(failed("RemoveTagsFromStream")) };
+            wait.retry(cx, busy, call).await?;
         }
         Ok(())
+    }
+
+    async fn arrivals(cx: &Cx) -> Result<Vec<Check>> {
+        arrivals::look(cx).await
     }
 
     async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
@@ -252,16 +264,30 @@ async fn describe(cx: &Cx) -> Result<StreamDescriptionSummary> {
 }
 
 async fn tags_of(cx: &Cx, arn: &str) -> Result<Tags> {
-    let client = cx.aws.kinesis();
-    let tags = if cx.aws.tag_index_complete {
-        let answer = client.list_tags_for_resource().resource_arn(arn).send().await;
-        answer.map_err(failed("ListTagsForResource"))?.tags.unwrap_or_default()
-    } else {
-        // Emulators have only this older call, which AWS allows five times a second (`facts/aws.md` 1.6).
-        let answer = client.list_tags_for_stream().stream_arn(arn).send().await;
-        answer.map_err(failed("ListTagsForStream"))?.tags
-    };
-    Ok(tags.into_iter().map(|tag| (tag.key, tag.value.unwrap_or_default())).collect())
+    if !cx.aws.tag_index_complete {
+        return tags_of_stream(cx, arn).await;
+    }
+    let answer = cx.aws.kinesis().list_tags_for_resource().resource_arn(arn).send().await;
+    Ok(plain(answer.map_err(failed("ListTagsForResource"))?.tags.unwrap_or_default()))
+}
+
+/// Emulators have only this older call, which AWS allows five times a second (`facts/aws.md` 1.6).
+async fn tags_of_stream(cx: &Cx, arn: &str) -> Result<Tags> {
+    let mut tags = Tags::new();
+    loop {
+        let last = tags.last_key_value().map(|(key, _): (&String, &String)| key.clone());
+        let request = cx.aws.kinesis().list_tags_for_stream().stream_arn(arn).set_exclusive_start_tag_key(last);
+        let page = request.send().await.map_err(failed("ListTagsForStream"))?;
+        let before = tags.len();
+        tags.extend(plain(page.tags));
+        if !page.has_more_tags || tags.len() == before {
+            return Ok(tags);
+        }
+    }
+}
+
+fn plain(tags: Vec<aws_sdk_kinesis::types::Tag>) -> Tags {
+    tags.into_iter().map(|tag| (tag.key, tag.value.unwrap_or_default())).collect()
 }
 
 /// Sets the tags that an emulator forgot in the create call; AWS takes them there.
@@ -324,9 +350,19 @@ async fn wait_active(cx: &Cx, verb: &str, limit: Duration) -> Result<StreamDescr
     let wait = Wait::new(format!("stream {} to become ACTIVE", cx.key.handle()), cx.limit(verb, limit))
         .every(Duration::from_secs(10));
     wait.until(cx, || async {
-        let stream = describe(cx).await?;
+        let stream = match describe(cx).await {
+            // A stream made a moment ago may not be found yet.
+            Err(error) if error.is_not_found() && verb == "create" => {
+                return Ok(Look::Pending("not visible".to_owned()));
+            }
+            other => other?,
+        };
         match stream.stream_status {
             StreamStatus::Active => Ok(Look::Done(stream)),
+            StreamStatus::Deleting => {
+                let hint = "run the same command again once the stream is gone";
+                Err(KindError::new(Class::Other, "the stream is DELETING").hint(hint))
+            }
             other => Ok(Look::Pending(other.as_str().to_owned())),
         }
     })

@@ -20,7 +20,9 @@ use crate::aws::Cx;
 use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Look, Wait};
-use crate::kind::{Changes, Class, Fault, Kind, KindError, Naming, Observed, Owned, Result, Tagging, Tags};
+use crate::kind::{
+    Changes, Check, Class, End, Fault, Hop, Kind, KindError, Naming, Observed, Owned, Path, Result, Tagging, Tags,
+};
 
 /// A subscription to an SNS topic.
 pub struct SnsSubscription;
@@ -43,12 +45,25 @@ impl Kind for SnsSubscription {
     const DELETE_RANK: u8 = 40;
     const NAMING: Naming = Naming::Assigned;
     const TAGGING: Tagging = Tagging::OwnershipOnly;
+    const PATH: Path =
+        Path { ready: &["confirmed"], mend: "the owner of the endpoint has to confirm the subscription", ..Path::NONE };
 
     type Spec = Spec;
     type Outputs = SubscriptionOutputs;
 
     fn check(spec: &Spec) -> Vec<Fault> {
         spec.faults()
+    }
+
+    fn hops(spec: &Spec) -> Vec<Hop> {
+        vec![Hop::new(End::other(&spec.topic_arn), End::Own, format!("{} subscription", spec.protocol.word()))]
+    }
+
+    async fn probe(_: &Cx, _: &Hop, found: &Spec) -> Result<Vec<Check>> {
+        let policy = found.filter_policy.iter().map(|policy| {
+            Check::ok(format!("only messages that pass the filter policy {}", serde_json::json!(policy)))
+        });
+        Ok(policy.collect())
     }
 
     async fn observe(cx: &Cx, want: Option<&Spec>) -> Result<Option<Observed<Spec, SubscriptionOutputs>>> {
@@ -100,7 +115,7 @@ impl Kind for SnsSubscription {
             None => Some(subscribe(cx, want).await?),
         };
         let Some(arn) = arn else { return Ok((handle.to_string(), SubscriptionOutputs { arn: None })) };
-        let attributes = found(attributes_of(cx, &arn).await)?.unwrap_or_default();
+        let attributes = wait_visible(cx, &arn).await?;
         if attributes.get("PendingConfirmation").is_some_and(|text| text == "true") {
             cx.note("pending: the owner of the endpoint has to confirm the subscription");
             return Ok((handle.to_string(), SubscriptionOutputs { arn: None }));
@@ -241,6 +256,15 @@ fn confirmed(live: &Subscription) -> Option<String> {
 async fn attributes_of(cx: &Cx, arn: &str) -> Result<HashMap<String, String>> {
     let answer = cx.aws.sns().get_subscription_attributes().subscription_arn(arn).send().await;
     Ok(answer.map_err(failed("GetSubscriptionAttributes"))?.attributes.unwrap_or_default())
+}
+
+/// Reads the attributes of a subscription, which may not be there in the moment after Subscribe.
+async fn wait_visible(cx: &Cx, arn: &str) -> Result<HashMap<String, String>> {
+    let look = || async {
+        let attributes = found(attributes_of(cx, arn).await)?;
+        Ok(attributes.map_or_else(|| Look::Pending("not visible".to_owned()), Look::Done))
+    };
+    Wait::new("the subscription to be visible", cx.limit("create", IAM_LIMIT)).until(cx, look).await
 }
 
 async fn subscribe(cx: &Cx, want: &Spec) -> Result<String> {

@@ -15,7 +15,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Look, Wait};
 use crate::kind::{
-    Changes, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags,
+    Changes, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Place, Result,
+    Tags,
 };
 
 /// An SNS topic.
@@ -130,6 +131,7 @@ impl Kind for SnsTopic {
     const DELETE_RANK: u8 = 45;
     const NAMING: Naming = Naming::Name { pattern: r"^([a-zA-Z0-9_-]{1,256}|[a-zA-Z0-9_-]{1,251}\.fifo)$" };
     const TAG_INDEX: Option<&'static str> = Some("sns");
+    const PATH: Path = Path { accepts: &["sns:Publish"], ..Path::NONE };
     const GRANTS: &'static [Grant] = &[PUBLISH, Grant { verb: "write", ..PUBLISH }];
 
     type Spec = Spec;
@@ -318,11 +320,17 @@ async fn create_call(cx: &Cx, want: &Spec, tags: &Tags) -> Result<()> {
         if want.fifo_topic {
             request = request.attributes("FifoTopic", "true");
         }
-        request.send().await.map_err(failed("CreateTopic"))
+        request.send().await.map_err(failed("CreateTopic")).map_err(explain_existing)
     };
     // A name whose tagged topic was deleted a moment ago is refused for a while (facts/aws.md 10a.5).
     let stale = |error: &KindError| error.code.starts_with("StaleTag");
     Wait::new("the deleted topic of this name to be forgotten", IAM_LIMIT).retry(cx, stale, call).await.map(|_| ())
+}
+
+/// A topic of this name that came up between the look and the call is somebody else's (`facts/aws.md` 10a.3).
+fn explain_existing(error: KindError) -> KindError {
+    let exists = error.says("InvalidParameter", "Topic already exists with different");
+    if exists { KindError { class: Class::Exists, ..error } } else { error }
 }
 
 /// Sets the attributes that differ, one a call.
@@ -369,6 +377,14 @@ mod tests {
         assert!(check_name("a", false).is_ok());
         assert!(check_name("a", true).unwrap_err().hint.unwrap().contains("a.fifo"));
         assert!(check_name("a.fifo", false).unwrap_err().hint.unwrap().contains("fifo_topic: true"));
+    }
+
+    #[test]
+    fn a_topic_that_came_up_meanwhile_is_not_ours() {
+        let error = |text: &str| KindError { code: "InvalidParameter".into(), ..KindError::invalid(text) };
+        let text = "Invalid parameter: Tags Reason: Topic already exists with different tags";
+        assert_eq!(explain_existing(error(text)).class, Class::Exists);
+        assert_eq!(explain_existing(error("Invalid parameter: Topic Name")).class, Class::Invalid);
     }
 
     #[test]

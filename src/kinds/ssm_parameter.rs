@@ -45,7 +45,8 @@ pub struct Spec {
     #[schemars(with = "Option<String>")]
     pub key_id: Option<String>,
     /// `Standard` (up to 4 KB), `Advanced` (up to 8 KB, at a price) or `Intelligent-Tiering` (Advanced where needed); the
-    /// account's own default unless set. An Advanced parameter never becomes Standard again.
+    /// account's own default unless set. Parameter Store takes no Advanced parameter back, so from there to Standard a new
+    /// parameter is made.
     #[schemars(extend("x-computed" = true))]
     pub tier: Option<Tier>,
     /// Regular expression that values have to match.
@@ -155,6 +156,19 @@ impl Kind for SsmParameter {
         Outputs::from_iter([("arn".to_owned(), arn.into()), ("name".to_owned(), key.name.clone().into())])
     }
 
+    fn replaces(want: &Spec, found: &Spec) -> Vec<String> {
+        let renewed = shrinks(want, found) && want.value.is_some();
+        renewed.then(|| "tier".to_owned()).into_iter().collect()
+    }
+
+    /// A new parameter would not have the value that somebody set by hand.
+    fn refuses(want: &Spec, found: &Spec) -> Option<Fault> {
+        let fault = Fault::new("tier", "an Advanced parameter cannot become Standard again");
+        let help =
+            "leave `tier` out or Advanced, add `value:`, or make a new one with --replace and set its value again";
+        (shrinks(want, found) && want.value.is_none()).then(|| fault.help(help))
+    }
+
     /// Names of several steps begin with a slash, which their ARNs show only once.
     fn physical_of_arn(arn: &str) -> Option<String> {
         let (_, name) = arn.split_once(":parameter/")?;
@@ -197,11 +211,6 @@ impl Kind for SsmParameter {
     async fn update(cx: &Cx, want: &Spec, found: &Spec, changes: &Changes<'_>) -> Result<()> {
         if !changes.touch_any(&["value", "description", "key_id", "tier", "allowed_pattern"]) {
             return Ok(());
-        }
-        if want.tier == Some(Tier::Standard) && found.tier == Some(Tier::Advanced) {
-            return Err(KindError::invalid("an Advanced parameter cannot become Standard again").hint(
-                "leave tier out or Advanced, or make a new parameter with --replace, which loses the value's history",
-            ));
         }
         // Without a tier the account's default would apply, even to a parameter that has outgrown it (`PutParameter`).
         let want = &Spec { tier: want.tier.or(found.tier), ..want.clone() };
@@ -250,6 +259,11 @@ impl Kind for SsmParameter {
         let owned: Vec<Owned> = reads.buffered(READS).try_collect().await?;
         Ok(owned.into_iter().filter(|parameter| marks::stack_of(&parameter.tags) == Some(&cx.key.stack)).collect())
     }
+}
+
+/// Tells whether a tier would have to go down, which `PutParameter` refuses.
+fn shrinks(want: &Spec, found: &Spec) -> bool {
+    want.tier == Some(Tier::Standard) && found.tier == Some(Tier::Advanced)
 }
 
 fn value_faults(spec: &Spec) -> Vec<Fault> {
@@ -421,6 +435,18 @@ mod tests {
         assert_eq!(paths(json!({"allowed_pattern": "^\\d+$"})), ["allowed_pattern"]);
         assert_eq!(paths(json!({"allowed_pattern": "^\\d+$", "value": "1"})), [""; 0]);
         assert_eq!(paths(json!({"data_type": "aws:ec2:image"})), ["value"]);
+    }
+
+    #[test]
+    fn a_tier_goes_down_by_a_new_parameter_or_not_at_all() {
+        let advanced = spec(json!({"value": "x", "tier": "Advanced"}));
+        let valued = spec(json!({"value": "x", "tier": "Standard"}));
+        assert_eq!(SsmParameter::replaces(&valued, &advanced), ["tier"]);
+        assert_eq!(SsmParameter::refuses(&valued, &advanced), None);
+        let by_hand = spec(json!({"tier": "Standard"}));
+        assert!(SsmParameter::replaces(&by_hand, &advanced).is_empty());
+        assert_eq!(SsmParameter::refuses(&by_hand, &advanced).unwrap().path, "tier");
+        assert!(SsmParameter::replaces(&advanced, &valued).is_empty());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_types::retry::RetryConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use serde_json::{Value, json};
@@ -41,12 +42,17 @@ struct Subject {
 
 impl Account {
     fn new() -> Self {
+        Self::of(Cloud::memory(Settings::default()).unwrap())
+    }
+
+    fn of(cloud: Cloud) -> Self {
         let credentials = Credentials::new(ACCOUNT, "secret", None, None, "test");
         let builder = SdkConfig::builder()
             .behavior_version(aws_config::BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
+            .retry_config(RetryConfig::standard())
             .credentials_provider(SharedCredentialsProvider::new(credentials));
-        let client = LocalClient::new(Cloud::memory(Settings::default()).unwrap());
+        let client = LocalClient::new(cloud);
         let config = builder.http_client(SharedHttpClient::new(client)).build();
         let place = Place { partition: "aws".into(), region: "us-east-1".into(), account: ACCOUNT.into() };
         Self(Arc::new(Aws::new(config, place, true)))

@@ -1,13 +1,16 @@
 //! Kinesis Data Analytics for SQL, API version 2015-08-14: applications as control-plane objects.
 //!
 //! It checks what the service checked (names, schemas, roles, versions, states) and accepts what the service
-//! accepted, above all an output name that the SQL never creates (`facts/aws.md` 2.8). It runs no SQL and moves
-//! no records.
+//! accepted, above all an output name that the SQL never creates (`facts/aws.md` 2.8). [`run`] is the SQL itself;
+//! what moves the records of a running application is [`flow`](super::flow).
 
 mod application;
 mod checks;
 mod lifecycle;
+pub(crate) mod note;
 mod parts;
+mod program;
+pub(crate) mod run;
 mod second;
 mod sql;
 mod tags;
@@ -18,6 +21,7 @@ use std::fmt::Display;
 
 use serde_json::Value;
 
+pub(crate) use application::{Application, Part, TABLE};
 pub(crate) use second::Second;
 
 use super::{Answer, Call, Fault, Outcome, Service, Tx, unknown_operation};

@@ -7,7 +7,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -23,15 +23,19 @@ use tokio::sync::watch;
 use super::dynamodb::Tables;
 use super::kinesis::Streams;
 use super::registry::{Entry, Handler, SERVICES, Wire};
-use super::router::{self, Caller, Form};
+use super::router::{self, Caller, Form, Route};
+use super::sns::outbox;
 use super::store::{Store, Table};
-use super::{Answer, Call, Fault, Input, Outcome, Settings, envelope};
+use super::sts::session;
+use super::{Call, Fault, Input, Outcome, Settings, access, envelope, lambda};
 
 const LOCK: &str = "lock";
 const LISTENER: &str = "listener";
 const ROWS: &str = "cloud.sqlite";
+/// The unpacked code of functions that run.
+const FUNCTIONS: &str = "lambda";
 /// Everything that a local cloud writes into its folder besides the lock.
-const STATE: &[&str] = &[ROWS, "cloud.sqlite-wal", "cloud.sqlite-shm", "kinesis", "dynamodb", "lambda", LISTENER];
+const STATE: &[&str] = &[ROWS, "cloud.sqlite-wal", "cloud.sqlite-shm", "kinesis", "dynamodb", FUNCTIONS, LISTENER];
 
 /// Zip files of functions by function name, as base64 text.
 pub(crate) const CODE: Table = Table::regional("lambda.code");
@@ -81,11 +85,14 @@ struct Inner {
     rows: Store,
     streams: Streams,
     tables: Tables,
+    functions: lambda::Functions,
     settings: Settings,
     calls: Mutex<BTreeMap<(String, String), u64>>,
     /// Counts the calls that may have brought records, from one.
     bell: watch::Sender<u64>,
     home: Option<PathBuf>,
+    /// Where the cloud can be reached from other processes, once it can.
+    address: OnceLock<String>,
     /// Held for as long as the state is in use; the system drops it with the process.
     _lock: Option<File>,
 }
@@ -100,8 +107,10 @@ impl Cloud {
     /// Opens the state in `dir`, creating it when missing; one process at a time may hold it.
     pub(crate) fn open(dir: &Path, settings: Settings) -> Result<Self, OpenError> {
         let lock = lock(dir)?;
-        // Only the holder of the lock writes this file, so what is there now is from a process that died.
-        discard(&dir.join(LISTENER)).map_err(|source| OpenError::Folder { dir: dir.to_owned(), source })?;
+        // Only the holder of the lock writes these, so what is there now is from a process that died.
+        for left in [LISTENER, FUNCTIONS] {
+            discard(&dir.join(left)).map_err(|source| OpenError::Folder { dir: dir.to_owned(), source })?;
+        }
         let path = dir.join(ROWS);
         let rows = Store::open(&path).map_err(|source| OpenError::Rows { path, source })?;
         Ok(Self::with(rows, Some(dir), settings, Some(lock)))
@@ -117,9 +126,11 @@ impl Cloud {
     fn with(rows: Store, home: Option<&Path>, settings: Settings, lock: Option<File>) -> Self {
         let streams = Streams::new(home.map(|dir| dir.join("kinesis")), settings.delay);
         let tables = Tables::new(home.map(|dir| dir.join("dynamodb")));
+        let functions = lambda::Functions::new(home.map(|dir| dir.join(FUNCTIONS)), &settings);
         let home = home.map(Path::to_owned);
-        let (calls, bell) = (Mutex::default(), watch::Sender::new(1));
-        Self { inner: Arc::new(Inner { rows, streams, tables, settings, calls, bell, home, _lock: lock }) }
+        let (calls, bell, address) = (Mutex::default(), watch::Sender::new(1), OnceLock::new());
+        let inner = Inner { rows, streams, tables, functions, settings, calls, bell, home, address, _lock: lock };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Answers one HTTP request to any service.
@@ -149,14 +160,22 @@ impl Cloud {
             Ok(route) => route,
             Err(fault) => return envelope::respond(&guess, Err(fault)),
         };
-        let outcome = match router::decode(parts, body, &route, caller, &self.inner.settings) {
-            Ok(call) => {
-                self.count(route.entry, &call);
-                self.call(route.entry, &call).await
-            }
-            Err(fault) => Err(fault),
-        };
-        envelope::respond(&route.form, outcome)
+        envelope::respond(&route.form, self.serve(parts, body, &route, caller).await)
+    }
+
+    async fn serve(&self, parts: &Parts, body: &Bytes, route: &Route, mut caller: Caller) -> Outcome {
+        let temporary = caller.temporary.take();
+        let mut call = router::decode(parts, body, route, caller, &self.inner.settings)?;
+        self.count(route.entry, &call);
+        if let Some(shown) = temporary {
+            let bearer = self
+                .inner
+                .rows
+                .transaction(&call, |tx| session::bearer(tx, call.now, &shown.key, shown.token.as_deref()))?;
+            let bearer = bearer.map_err(|refusal| refusal.fault(route.entry.wire))?;
+            (call.role, call.session) = (Some(bearer.role), Some(bearer.session));
+        }
+        self.call(route.entry, &call).await
     }
 
     /// Answers a call that one of the cloud's own services makes, without the way through HTTP.
@@ -175,13 +194,12 @@ impl Cloud {
 
     async fn call(&self, entry: &Entry, call: &Call) -> Outcome {
         let rows = &self.inner.rows;
+        access::check(rows, entry, call)?;
         let outcome = match entry.handler {
-            Handler::Rows(service) => match rows.transaction(call, |tx| service.handle(tx, call))? {
-                Answer::Later(work) => work.run().await,
-                answer => Ok(answer),
-            },
+            Handler::Rows(service) => rows.transaction(call, |tx| service.handle(tx, call)),
             Handler::Streams => self.inner.streams.handle(rows, call).await,
             Handler::Tables => self.inner.tables.handle(rows, call),
+            Handler::Functions => lambda::handle(self, call).await,
         };
         if stirs(entry, &call.operation) {
             self.inner.bell.send_modify(|count| *count += 1);
@@ -197,6 +215,21 @@ impl Cloud {
     /// Returns the stored rows, for what the cloud does by itself.
     pub(crate) fn rows(&self) -> &Store {
         &self.inner.rows
+    }
+
+    /// Returns the processes of functions.
+    pub(crate) fn functions(&self) -> &lambda::Functions {
+        &self.inner.functions
+    }
+
+    /// Notes where the cloud answers; the first listener's address stays.
+    pub(crate) fn reached_at(&self, url: String) {
+        self.inner.address.get_or_init(|| url);
+    }
+
+    /// Returns where the cloud answers, for processes that it starts.
+    pub(crate) fn address(&self) -> Option<&str> {
+        self.inner.address.get().map(String::as_str)
     }
 
     fn count(&self, entry: &Entry, call: &Call) {
@@ -228,6 +261,9 @@ impl Cloud {
                 envelope::raw(200, "application/json", calls.to_string().into_bytes())
             }
             ["code", account, region, function] => self.code(account, region, function),
+            ["outbox", account, region, rest @ ..] if rest.len() < 2 => {
+                self.outbox(account, region, rest.first().copied().unwrap_or_default())
+            }
             _ => envelope::raw(404, "text/plain", b"the local cloud has no such path\n".to_vec()),
         }
     }
@@ -240,6 +276,20 @@ impl Cloud {
         match found.ok().flatten().and_then(|text| STANDARD.decode(text).ok()) {
             Some(zip) => envelope::raw(200, "application/zip", zip),
             None => envelope::raw(404, "text/plain", b"there is no code of such a function\n".to_vec()),
+        }
+    }
+
+    /// Shows what would have been sent, the newest last, after a message or from the first that is kept.
+    fn outbox(&self, account: &str, region: &str, last: &str) -> Response<Bytes> {
+        let mut call = Call::new("GetOutbox", Input::Json(Value::Null), 0);
+        (call.account, call.region) = (account.to_owned(), region.to_owned());
+        match self.inner.rows.transaction(&call, |tx| outbox::after(tx, last)) {
+            Ok(messages) => {
+                let entry = |(id, sent)| json!({ "id": id, "sent": sent });
+                let messages: Value = messages.into_iter().map(entry).collect();
+                envelope::raw(200, "application/json", messages.to_string().into_bytes())
+            }
+            Err(fault) => envelope::raw(500, "text/plain", fault.message.into_bytes()),
         }
     }
 
@@ -265,7 +315,8 @@ fn stirs(entry: &Entry, operation: &str) -> bool {
         Handler::Tables => {
             ["Put", "Update", "Delete", "Batch", "Transact", "Execute"].iter().any(|start| operation.starts_with(start))
         }
-        Handler::Rows(_) => false,
+        Handler::Rows(_) => operation.starts_with("Publish"),
+        Handler::Functions => false,
     }
 }
 

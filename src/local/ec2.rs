@@ -42,6 +42,8 @@ const INSTANCES: Table = Table::regional("ec2.instance");
 const INTERFACES: Table = Table::regional("ec2.network-interface");
 const VOLUMES: Table = Table::regional("ec2.volume");
 const SPOT_REQUESTS: Table = Table::regional("ec2.spot-instances-request");
+/// Instances that are no longer shown and whose client tokens are still known.
+const FORMER: Table = Table::regional("ec2.former-instance");
 
 /// Tables with the prefix of their ids; all of them can be tagged.
 pub(crate) const TAGGABLE: &[Table] =

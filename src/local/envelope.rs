@@ -20,6 +20,10 @@ pub(crate) fn respond(form: &Form, outcome: Outcome) -> Response<Bytes> {
         Ok(answer) => success(form, answer, &request),
         Err(fault) => failure(form, &fault, &request),
     };
+    // A function's invocation has its identifier already: the function knows it.
+    if response.headers().contains_key("x-amzn-requestid") {
+        return response;
+    }
     with_header(response, "x-amzn-requestid", &request)
 }
 
@@ -27,11 +31,13 @@ fn success(form: &Form, answer: Answer, request: &str) -> Response<Bytes> {
     match answer {
         Answer::Xml(inside) => raw(200, XML_TYPE, xml_success(form, inside, request).into_bytes()),
         Answer::Json(status, body) => structured(form, status, &body),
-        // The cloud waits for such work itself; what comes here was left over by a `Later` within a `Later`.
-        Answer::Later(_) => structured(form, 500, &Value::Null),
-        Answer::Headed(status, headers, body) => headers
-            .into_iter()
-            .fold(structured(form, status, &body), |response, (name, value)| with_header(response, name, &value)),
+        Answer::Headed(status, headers, body) => {
+            let response = match form {
+                Form::Rest if status == 200 => raw(status, "application/json", body.to_string().into_bytes()),
+                _ => structured(form, status, &body),
+            };
+            headers.into_iter().fold(response, |response, (name, value)| with_header(response, name, &value))
+        }
     }
 }
 

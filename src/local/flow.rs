@@ -3,8 +3,10 @@
 //! What there is to run follows from the stored rows alone, so a cloud that is opened again carries on where the
 //! last process stopped. It does not know what a task does with its records.
 
+mod application;
 mod desk;
 mod mapping;
+mod topic;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::{Id, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Cloud, Fault, Who};
+use super::{Cloud, Fault, Who, lambda};
 use desk::Board;
 pub(crate) use desk::{Busy, Desk};
 pub(crate) use mapping::forget;
@@ -56,6 +58,9 @@ struct Inner {
 impl Flow {
     /// Starts moving records; functions reach the cloud at `endpoint`.
     pub(crate) fn start(cloud: Cloud, endpoint: String) -> Self {
+        if let Err(fault) = lambda::resume(&cloud) {
+            tracing::warn!("accepted events could not be taken up: {}", fault.message);
+        }
         let inner = Arc::new(Inner {
             cloud,
             endpoint,
@@ -71,7 +76,10 @@ impl Flow {
 
     /// Tells whether all that was put into streams before is delivered, as far as there was a task for it.
     pub(crate) fn is_idle(&self) -> bool {
-        self.inner.board.is_done(*self.inner.cloud.bell().borrow())
+        let bell = self.inner.cloud.bell();
+        let count = *bell.borrow();
+        // A function that ended in between has put what it puts before, so that the bell tells.
+        self.inner.board.is_done(count) && self.inner.cloud.functions().is_idle() && *bell.borrow() == count
     }
 
     /// Waits until everything is delivered that was put before this call, and what functions and applications
@@ -96,7 +104,10 @@ impl Flow {
 
 /// Everything that has something to do now.
 fn jobs(cloud: &Cloud, endpoint: &str) -> Result<Vec<Job>, Fault> {
-    mapping::jobs(cloud, endpoint)
+    let mut jobs = mapping::jobs(cloud, endpoint)?;
+    jobs.extend(application::jobs(cloud, endpoint)?);
+    jobs.push(topic::job(endpoint));
+    Ok(jobs)
 }
 
 async fn supervise(inner: Arc<Inner>) {

@@ -9,7 +9,9 @@ mod aws_managed;
 mod condition;
 mod document;
 mod evaluate;
+mod grantee;
 mod inline;
+mod names;
 mod policy;
 mod principal;
 mod profile;
@@ -22,7 +24,10 @@ mod wire;
 
 use super::{Answer, Call, Fault, Outcome, Service, Tx, Xml, unknown_operation};
 
-use self::evaluate::{Context, Decision};
+pub(crate) use self::condition::Context;
+use self::evaluate::Decision;
+pub(crate) use self::grantee::{Asker, Standing, account_of, asker_context};
+pub(crate) use self::names::{Arns, arns};
 
 type Operation = fn(&mut Tx<'_>, &Call) -> Result<Xml, Fault>;
 
@@ -55,6 +60,78 @@ impl Service for Iam {
 pub(crate) fn role_trusts(tx: &Tx<'_>, role_arn: &str, service: &str) -> Result<bool, Fault> {
     let Some(role) = role::by_arn(tx, role_arn)? else { return Ok(false) };
     Ok(principal::trusts_service(&role.trust, service))
+}
+
+/// What a session has to know of the role that it stands for.
+pub(crate) struct Assumable {
+    /// Differs between roles of one name that were made one after the other.
+    pub(crate) id: String,
+    /// Seconds that a session may last at most.
+    pub(crate) max_session: i64,
+    trust: String,
+}
+
+impl Assumable {
+    /// Finds a role by its whole ARN, path included.
+    pub(crate) fn find(tx: &Tx<'_>, role_arn: &str) -> Result<Option<Self>, Fault> {
+        let found = role::by_arn(tx, role_arn)?;
+        Ok(found.map(|role| Self { id: role.id, max_session: role.max_session, trust: role.trust }))
+    }
+
+    /// Tells whether the trust policy lets a service assume the role; see [`role_trusts`].
+    pub(crate) fn trusts(&self, service: &str) -> bool {
+        principal::trusts_service(&self.trust, service)
+    }
+
+    /// Reads what the trust policy says to one who wants to assume the role.
+    pub(crate) fn standing(&self, asker: Asker<'_>, context: &Context) -> Standing {
+        let trust = serde_json::from_str(&self.trust).unwrap_or_default();
+        grantee::standing(&trust, asker, "sts:AssumeRole", None, context)
+    }
+}
+
+/// What a role's own policies say of an action on a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Decided {
+    Allowed,
+    /// Its permissions boundary does not allow it, whatever else does.
+    OutOfBounds,
+    /// Nothing allows it and nothing forbids it.
+    Silent,
+    Denied,
+}
+
+/// The policies of one role.
+pub(crate) struct RoleGrants(simulate::Grants);
+
+impl RoleGrants {
+    /// Collects the policies of a role; none when there is no such role.
+    pub(crate) fn load(tx: &Tx<'_>, role_arn: &str) -> Result<Option<Self>, Fault> {
+        let role = role::by_arn(tx, role_arn)?;
+        role.map(|role| simulate::Grants::of_role(tx, &role).map(Self)).transpose()
+    }
+
+    /// Judges one action on one resource.
+    pub(crate) fn decide(&self, action: &str, resource: &str, context: &Context) -> Decided {
+        let (own, limit) = self.0.decisions(action, resource, context);
+        match (own, limit) {
+            (Decision::ExplicitDeny, _) | (_, Some(Decision::ExplicitDeny)) => Decided::Denied,
+            (_, Some(Decision::ImplicitDeny)) => Decided::OutOfBounds,
+            (Decision::Allowed, _) => Decided::Allowed,
+            (Decision::ImplicitDeny, _) => Decided::Silent,
+        }
+    }
+}
+
+/// Reads what the policy of a topic or function says to one who asks.
+pub(crate) fn resource_standing(
+    policy: &serde_json::Value,
+    asker: Asker<'_>,
+    action: &str,
+    resource: &str,
+    context: &Context,
+) -> Standing {
+    grantee::standing(policy, asker, action, Some(resource), context)
 }
 
 /// Tells whether the role exists and its policies, within its permissions boundary, allow the action.

@@ -1,22 +1,35 @@
-//! Kinesis: the `ferrokinesis` engine, made as strict as AWS where it is not (`facts/aws.md` 1).
+//! Kinesis: the `ferrokinesis` engine for streams and shards, made as strict as AWS where it is not
+//! (`facts/aws.md` 1), and a log of our own for records.
 //!
-//! One engine per account and region, opened on its first call. The engine keeps streams, shards and records;
-//! tags and what else other services look at stand in the rows of [`STREAMS`], which are the truth for tags.
+//! One engine and one log per account and region, opened on their first call. Tags and what else other services
+//! look at stand in the rows of [`STREAMS`], which are the truth for tags.
 
+mod clock;
+mod cursor;
 mod engine;
+mod log;
+mod put;
+mod read;
+mod sequence;
+mod shards;
+mod tags;
+mod tend;
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ferrokinesis::actions::{Operation, dispatch};
 use ferrokinesis::error::KinesisErrorResponse;
 use ferrokinesis::store::Store as Engine;
-use ferrokinesis::types::{Stream, StreamMode, StreamStatus};
+use ferrokinesis::types::{EpochSeconds, Stream, StreamMode, StreamStatus};
 use ferrokinesis::validation::{FieldDef, check_types, check_validations};
 use serde_json::{Value, json};
 
+use self::log::Log;
+use self::tags::tags_in;
 use super::store::{Store, Table};
 use super::{Answer, Call, Fault, Outcome, Tx, unknown_operation};
 
@@ -35,31 +48,48 @@ const ON_DEMAND_STREAMS: usize = 50;
 pub(crate) struct Streams {
     home: Option<PathBuf>,
     delay: u32,
-    engines: Mutex<HashMap<(String, String), Engine>>,
-    /// Makes "how many are in transition" and the creation that follows one step.
-    gate: tokio::sync::Mutex<()>,
+    places: Mutex<HashMap<(String, String), Place>>,
+    /// Makes "how many are in transition" and the creation that follows one step, which no record gets between.
+    gate: tokio::sync::RwLock<()>,
+}
+
+/// What one account has in one region.
+#[derive(Clone)]
+struct Place {
+    engine: Engine,
+    log: Arc<Log>,
 }
 
 impl Streams {
     /// Makes the service; `home` is the folder of its state, none for memory.
     pub(crate) fn new(home: Option<PathBuf>, delay: u32) -> Self {
-        Self { home, delay, engines: Mutex::default(), gate: tokio::sync::Mutex::default() }
+        Self { home, delay, places: Mutex::default(), gate: tokio::sync::RwLock::default() }
     }
 
     /// Answers one call.
     pub(crate) async fn handle(&self, rows: &Store, call: &Call) -> Outcome {
-        let (engine, opened) = self.engine(call)?;
+        let (Place { engine, log }, opened) = self.place(call)?;
         if opened {
             let made = engine.list_stream_names().await;
             rows.transaction(call, |tx| forget_unmade(tx, &made))?;
         }
-        let desk = Desk { engine, rows, call, body: named(call)? };
+        let desk = Desk { engine, log, rows, call, body: named(call)? };
+        if RECORDS.contains(&call.operation.as_str()) {
+            let _none_is_made = self.gate.read().await;
+            return desk.records().await;
+        }
         match call.operation.as_str() {
             "CreateStream" => {
-                let _one_at_a_time = self.gate.lock().await;
+                let _one_at_a_time = self.gate.write().await;
                 desk.create().await
             }
-            "DeleteStream" => desk.delete().await,
+            "DeleteStream" => {
+                let answer = desk.delete().await?;
+                let _none_is_made = self.gate.write().await;
+                desk.clear().await?;
+                Ok(answer)
+            }
+            "ListShards" => desk.list_shards().await,
             "ListStreams" => desk.list().await,
             "DescribeStreamSummary" => desk.summary().await,
             "DescribeLimits" => desk.limits().await,
@@ -74,17 +104,19 @@ impl Streams {
         }
     }
 
-    /// Returns the caller's engine and whether this call opened it.
-    fn engine(&self, call: &Call) -> Result<(Engine, bool), Fault> {
-        let mut engines = self.engines.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = (call.account.clone(), call.region.clone());
-        if let Some(engine) = engines.get(&place) {
-            return Ok((engine.clone(), false));
+    /// Returns the caller's place and whether this call opened it.
+    fn place(&self, call: &Call) -> Result<(Place, bool), Fault> {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = (call.account.clone(), call.region.clone());
+        if let Some(place) = places.get(&at) {
+            return Ok((place.clone(), false));
         }
         let home = self.home.as_ref().map(|home| home.join(&call.account).join(&call.region));
-        let engine = engine::open(home, self.delay, call)?;
-        engines.insert(place, engine.clone());
-        Ok((engine, true))
+        let engine = engine::open(home.clone(), self.delay, call)?;
+        let log = Log::open(home.map(|home| home.join("records.sqlite")).as_deref())?;
+        let place = Place { engine, log: Arc::new(log) };
+        places.insert(at, place.clone());
+        Ok((place, true))
     }
 }
 
@@ -99,8 +131,8 @@ fn forget_unmade(tx: &mut Tx<'_>, made: &[String]) -> Result<(), Fault> {
 }
 
 /// Returns the body with `StreamARN` resolved to `StreamName` for operations that the engine knows by name only.
-fn named(call: &Call) -> Result<Value, Fault> {
-    let mut body = call.json().clone();
+fn named(call: &Call) -> Result<Cow<'_, Value>, Fault> {
+    let body = call.json();
     let by_arn = [
         "ListStreamConsumers",
         "RegisterStreamConsumer",
@@ -109,11 +141,12 @@ fn named(call: &Call) -> Result<Value, Fault> {
         "UpdateStreamMode",
         "UpdateMaxRecordSize",
     ];
-    let Some(arn) = body["StreamARN"].as_str().map(str::to_owned) else { return Ok(body) };
+    let Some(arn) = body["StreamARN"].as_str().map(str::to_owned) else { return Ok(Cow::Borrowed(body)) };
     let name = name_of(call, &arn).ok_or_else(|| not_found(call, &arn))?.to_owned();
     if by_arn.contains(&call.operation.as_str()) {
-        return Ok(body);
+        return Ok(Cow::Borrowed(body));
     }
+    let mut body = body.clone();
     if let Some(fields) = body.as_object_mut() {
         fields.remove("StreamARN");
         let known = fields.entry("StreamName").or_insert_with(|| json!(name));
@@ -121,7 +154,7 @@ fn named(call: &Call) -> Result<Value, Fault> {
             return Err(invalid("StreamName and StreamARN name different streams"));
         }
     }
-    Ok(body)
+    Ok(Cow::Owned(body))
 }
 
 fn name_of<'a>(call: &Call, arn: &'a str) -> Option<&'a str> {
@@ -143,14 +176,26 @@ fn refused(error: KinesisErrorResponse) -> Fault {
 /// One call at one engine.
 struct Desk<'a> {
     engine: Engine,
+    log: Arc<Log>,
     rows: &'a Store,
     call: &'a Call,
-    body: Value,
+    body: Cow<'a, Value>,
 }
 
 impl Desk<'_> {
     fn name(&self) -> &str {
         self.body["StreamName"].as_str().unwrap_or_default()
+    }
+
+    /// Answers what reads or writes records, which the engine has no part in.
+    async fn records(&self) -> Outcome {
+        self.tend().await?;
+        match self.call.operation.as_str() {
+            "PutRecord" => self.put_record().await,
+            "PutRecords" => self.put_records().await,
+            "GetShardIterator" => self.shard_iterator().await,
+            _ => self.get_records().await,
+        }
     }
 
     /// Runs the operation in the engine.
@@ -210,7 +255,7 @@ impl Desk<'_> {
     }
 
     async fn create(&self) -> Outcome {
-        let mut body = self.body.clone();
+        let mut body = self.body.clone().into_owned();
         let mode = self.mode(&mut body)?;
         let (tags, size) = (tags_in(&self.body["Tags"])?, self.record_size()?);
         let name = self.name();
@@ -225,6 +270,7 @@ impl Desk<'_> {
             );
             return Err(Fault::new("LimitExceededException", text));
         }
+        self.log.forget(name, None)?;
         // The row comes first, so that a stream never lacks the tags it was made with.
         let row = json!({"arn": self.call.arn("kinesis", &format!("stream/{name}")), "tags": tags});
         self.rows.transaction(self.call, |tx| tx.put(STREAMS, name, &row))?;
@@ -232,7 +278,10 @@ impl Desk<'_> {
             self.rows.transaction(self.call, |tx| tx.delete(STREAMS, name))?;
             return Err(fault);
         }
+        // The engine's times are whole seconds, within which a stream can be deleted and made again.
+        let time = EpochSeconds(clock::seconds(self.call.now));
         let set = |stream: &mut Stream| {
+            stream.stream_creation_timestamp = time;
             stream.stream_mode_details.stream_mode = mode;
             stream.max_record_size_kib = size;
             Ok(())
@@ -366,70 +415,10 @@ impl Desk<'_> {
         answer["StreamDescriptionSummary"]["MaxRecordSizeInKiB"] = json!(stream.max_record_size_kib);
         Ok(Answer::json(answer))
     }
-
-    async fn tags_of_stream(&self) -> Outcome {
-        let name = self.name();
-        if self.call.operation == "ListTagsForStream" {
-            self.engine.get_stream(name).await.map_err(refused)?;
-            return self.list_tags(name);
-        }
-        self.checked(&self.body)?;
-        self.active(name).await?;
-        self.change_tags(name)
-    }
-
-    async fn tags_of_resource(&self) -> Outcome {
-        let arn = self.body["ResourceARN"].as_str().unwrap_or_default();
-        if arn.contains("/consumer/") {
-            return Ok(Answer::json(self.run(&self.body).await?));
-        }
-        let name = name_of(self.call, arn).ok_or_else(|| not_found(self.call, arn))?;
-        if self.call.operation == "ListTagsForResource" {
-            self.engine.get_stream(name).await.map_err(refused)?;
-            return self.list_tags(name);
-        }
-        self.checked(&self.body)?;
-        self.active(name).await?;
-        self.change_tags(name)
-    }
-
-    fn row(&self, tx: &Tx<'_>, name: &str) -> Result<(Value, BTreeMap<String, String>), Fault> {
-        let missing = || json!({"arn": self.call.arn("kinesis", &format!("stream/{name}")), "tags": {}});
-        let row = tx.get::<Value>(STREAMS, name)?.unwrap_or_else(missing);
-        let tags = serde_json::from_value(row["tags"].clone()).unwrap_or_default();
-        Ok((row, tags))
-    }
-
-    fn change_tags(&self, name: &str) -> Outcome {
-        let added = tags_in(&self.body["Tags"])?;
-        let removed: Vec<String> = serde_json::from_value(self.body["TagKeys"].clone()).unwrap_or_default();
-        self.rows.transaction(self.call, |tx| {
-            let (mut row, mut tags) = self.row(tx, name)?;
-            tags.extend(added);
-            tags.retain(|key, _| !removed.contains(key));
-            if tags.len() > MAXIMUM_TAGS {
-                return Err(invalid(format!("Stream {name} cannot have more than {MAXIMUM_TAGS} tags")));
-            }
-            row["tags"] = json!(tags);
-            tx.put(STREAMS, name, &row)
-        })?;
-        Ok(Answer::json(Value::Null))
-    }
-
-    fn list_tags(&self, name: &str) -> Outcome {
-        let (_, tags) = self.rows.transaction(self.call, |tx| self.row(tx, name))?;
-        let after = self.body["ExclusiveStartTagKey"].as_str().unwrap_or_default();
-        let limit = self.body["Limit"].as_u64().and_then(|limit| usize::try_from(limit).ok()).unwrap_or(MAXIMUM_TAGS);
-        let rest: BTreeMap<_, _> = tags.into_iter().filter(|(key, _)| key.as_str() > after).collect();
-        let mut pairs = super::tagging::pairs(&rest);
-        let more = pairs.len() > limit;
-        pairs.truncate(limit);
-        Ok(Answer::json(match self.call.operation.as_str() {
-            "ListTagsForStream" => json!({"Tags": pairs, "HasMoreTags": more}),
-            _ => json!({"Tags": pairs}),
-        }))
-    }
 }
+
+/// Operations on records.
+const RECORDS: &[&str] = &["PutRecord", "PutRecords", "GetShardIterator", "GetRecords"];
 
 /// Operations that AWS refuses unless the stream is ACTIVE and that the engine lets through.
 const CHANGES: &[&str] = &[
@@ -468,19 +457,5 @@ fn summary_of(stream: &Stream) -> Value {
     })
 }
 
-fn tags_in(tags: &Value) -> Result<BTreeMap<String, String>, Fault> {
-    if tags.is_null() {
-        return Ok(BTreeMap::new());
-    }
-    let tags: BTreeMap<String, String> =
-        serde_json::from_value(tags.clone()).map_err(|_| invalid("Tags must be a map of texts"))?;
-    let bad =
-        |(key, value): (&String, &String)| key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256;
-    if tags.len() > MAXIMUM_TAGS || tags.iter().any(bad) {
-        return Err(invalid("a stream has at most 50 tags, with keys of 1 to 128 and values of up to 256 characters"));
-    }
-    if tags.keys().any(|key| key.starts_with("aws:")) {
-        return Err(invalid("tag keys that start with aws: are reserved"));
-    }
-    Ok(tags)
-}
+#[cfg(test)]
+mod tests;

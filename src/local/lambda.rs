@@ -1,7 +1,9 @@
 //! Lambda: functions, their permissions and event source mappings, and invocation of Python code.
 //!
-//! Paths are matched without their version date. It does not poll event sources: a mapping is a
-//! row that says what is to be polled.
+//! All but invocation is a function of stored rows; invocations run in the processes of [`Functions`].
+//!
+//! Paths are matched without their version date. It does not poll event sources: a mapping is a row that says what is
+//! to be polled.
 
 mod code;
 mod concurrency;
@@ -15,6 +17,7 @@ mod mapping_options;
 mod mapping_source;
 mod permission;
 pub(crate) mod polling;
+mod run;
 mod runtime;
 mod tags;
 #[cfg(test)]
@@ -23,12 +26,32 @@ mod update;
 
 use serde_json::{Value, json};
 
-use super::{Answer, Call, Fault, Input, Outcome, Service, Tx, unknown_operation};
+use super::{Answer, Call, Cloud, Fault, Input, Outcome, Service, Tx, unknown_operation};
+
+pub(crate) use self::run::{Functions, resume};
+
+pub(crate) use self::function::exists;
+pub(crate) use self::permission::of_function as policy;
 
 /// Tables whose rows can be tagged.
 pub(crate) const TAGGABLE: &[super::store::Table] = &[function::FUNCTIONS, mapping::MAPPINGS];
 
-/// The service; one value serves all accounts and regions.
+/// Answers a call; a function that it changes starts anew.
+pub(super) async fn handle(cloud: &Cloud, call: &Call) -> Outcome {
+    if let Some(name) = invoke::target(call) {
+        return invoke::invoke(cloud, call, name).await;
+    }
+    let answer = cloud.rows().transaction(call, |tx| Lambda.handle(tx, call))?;
+    if let (Input::Rest { segments, .. }, "PUT" | "DELETE") = (&call.input, call.operation.as_str()) {
+        let given = segments.iter().filter(|segment| !segment.is_empty()).nth(2);
+        if let Some(Ok(name)) = given.map(|given| function::plain_name(call, given)) {
+            cloud.functions().forget(call, &name);
+        }
+    }
+    Ok(answer)
+}
+
+/// The service but for invocations; one value serves all accounts and regions.
 pub(crate) struct Lambda;
 
 impl Service for Lambda {
@@ -69,7 +92,6 @@ fn part_of(tx: &mut Tx<'_>, call: &Call, method: &str, (name, part): (&str, &str
         ("GET", "configuration") => function::get_configuration(tx, call, name),
         ("PUT", "configuration") => update::configuration(tx, call, name),
         ("PUT", "code") => update::code(tx, call, name),
-        ("POST", "invocations") => invoke::invoke(tx, call, name),
         ("GET", "policy") => permission::get(tx, call, name),
         ("POST", "policy") => permission::add(tx, call, name),
         ("GET", "concurrency") => concurrency::get(tx, call, name),

@@ -34,7 +34,6 @@ impl Listener {
     }
 
     /// Returns the cloud behind the socket.
-    #[cfg(test)]
     pub(crate) fn cloud(&self) -> &Cloud {
         &self.cloud
     }
@@ -50,7 +49,6 @@ impl Listener {
     }
 
     /// Waits until all records are delivered that were put before this call, and what came of them.
-    #[expect(dead_code, reason = "the commands that send records are to call it")]
     pub(crate) async fn drained(&self) {
         if let Some(flow) = &self.flow {
             flow.drained().await;
@@ -62,6 +60,7 @@ impl Listener {
         if let Some(flow) = self.flow {
             flow.stop().await;
         }
+        self.cloud.functions().close();
         self.stop.cancel();
         let served = self.task.await.map_err(io::Error::other)?;
         self.cloud.withdraw().and(served)
@@ -82,6 +81,7 @@ pub(crate) async fn serve(dir: &Path, address: SocketAddr, settings: Settings) -
 pub(crate) async fn listen(cloud: Cloud, address: SocketAddr) -> io::Result<Listener> {
     let socket = TcpListener::bind(address).await?;
     let address = socket.local_addr()?;
+    cloud.reached_at(format!("http://{address}"));
     let stop = CancellationToken::new();
     let app = Router::new().fallback(answer).with_state(cloud.clone());
     let server = axum::serve(socket, app).with_graceful_shutdown(stop.clone().cancelled_owned());

@@ -1,8 +1,9 @@
 //! CloudWatch Logs of the local cloud: groups, streams and a bounded number of events.
 //!
-//! Rules follow `facts/aws.md` 13. Other services write their logs through [`write`]; nothing is delivered
-//! onwards and retention never deletes.
+//! Rules follow `facts/aws.md` 13. Other services write their logs through [`deliver`], as far as a role lets them;
+//! nothing is delivered onwards and retention never deletes.
 
+mod deliver;
 mod event;
 mod group;
 mod stream;
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 use super::constraint::Charset;
 use super::{Answer, Call, Fault, Outcome, Service, Tx, unknown_operation};
 
+pub(crate) use self::deliver::deliver;
 pub(crate) use self::group::GROUPS;
 
 const GROUP_NAME: Charset = Charset {

@@ -5,6 +5,7 @@
 //! [`Service`]: a function of the stored state and one call. Rules come from `facts/aws.md`; where AWS and a
 //! convenience conflict, AWS wins.
 
+mod access;
 pub(crate) mod amis;
 mod analytics;
 pub(crate) mod cloud;
@@ -27,7 +28,7 @@ pub(crate) mod settings;
 pub(crate) mod sns;
 pub(crate) mod ssm;
 pub(crate) mod store;
-mod sts;
+pub(crate) mod sts;
 mod tagging;
 #[cfg(test)]
 mod testing;
@@ -51,7 +52,7 @@ pub(crate) const DEFAULT_REGION: &str = "us-east-1";
 pub(crate) struct Call {
     /// Operation as AWS names it, such as `CreateRole`.
     pub(crate) operation: String,
-    /// Twelve digits: the access key when it is such a number, else [`DEFAULT_ACCOUNT`].
+    /// Twelve digits: those of the access key when it is such a number or a session's, else [`DEFAULT_ACCOUNT`].
     pub(crate) account: String,
     /// Region of the credential scope.
     pub(crate) region: String,
@@ -63,6 +64,8 @@ pub(crate) struct Call {
     pub(crate) delay: i64,
     /// ARN of the role that calls; its policies decide. The account itself, which may do anything, has none.
     pub(crate) role: Option<String>,
+    /// Name of the role's session; none when the cloud calls itself for the role.
+    pub(crate) session: Option<String>,
     /// Where the caller reached the local cloud, such as `http://127.0.0.1:4566`, for URLs in answers.
     pub(crate) endpoint: String,
 }
@@ -78,6 +81,7 @@ impl Call {
             now,
             delay: 0,
             role: None,
+            session: None,
             endpoint: "http://127.0.0.1".to_owned(),
         }
     }

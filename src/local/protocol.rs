@@ -1,11 +1,8 @@
 //! Wire forms of AWS: JSON, REST-JSON, Query and EC2 Query, decoded to [`Input`] and encoded from [`Answer`].
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde_json::Value;
-
-use super::{Fault, Outcome};
 
 /// Parameters of one call.
 #[derive(Debug, Clone)]
@@ -87,10 +84,8 @@ impl Params {
 pub(crate) enum Answer {
     /// A JSON body with its HTTP status (Lambda uses 201, 202 and 204 as well as 200); null is an empty body.
     Json(u16, Value),
-    /// The same with headers, such as Lambda's `x-amz-function-error`.
+    /// The same with headers, such as Lambda's `x-amz-function-error`; in a 200 of REST-JSON, null is a body.
     Headed(u16, Vec<(&'static str, String)>, Value),
-    /// An answer that takes time, or calls of its own, to make.
-    Later(Later),
     /// The inside of `<OpResult>` (Query) or of `<OpResponse>` (EC2).
     Xml(Xml),
 }
@@ -99,30 +94,6 @@ impl Answer {
     /// An HTTP 200 with a JSON body.
     pub(crate) fn json(body: Value) -> Self {
         Self::Json(200, body)
-    }
-}
-
-/// Work that gives the answer after the call's transaction has ended, on a thread where it may block: a
-/// function's process calls the local cloud itself, and would wait for that transaction for ever.
-#[derive(Clone)]
-pub(crate) struct Later(Arc<dyn Fn() -> Outcome + Send + Sync>);
-
-impl Later {
-    /// Keeps the work for later; it must not itself end in a `Later`.
-    pub(crate) fn new(work: impl Fn() -> Outcome + Send + Sync + 'static) -> Self {
-        Self(Arc::new(work))
-    }
-
-    /// Does the work.
-    pub(crate) async fn run(self) -> Outcome {
-        let failed = |_| Fault::with_status(500, "InternalFailure", "the local cloud failed on this request");
-        tokio::task::spawn_blocking(move || (self.0)()).await.map_err(failed)?
-    }
-}
-
-impl std::fmt::Debug for Later {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str("Later")
     }
 }
 
@@ -227,13 +198,5 @@ mod tests {
     fn text_is_escaped_and_elements_nest() {
         let xml = Xml::new().node("a", Xml::new().text("b", "<&>")).and(Xml::new().texts("c", "member", ["1", "2"]));
         assert_eq!(xml.into_text(), "<a><b>&lt;&amp;&gt;</b></a><c><member>1</member><member>2</member></c>");
-    }
-
-    #[tokio::test]
-    async fn work_for_later_gives_its_answer_and_survives_its_panic() {
-        let done = Later::new(|| Ok(Answer::json(Value::from(1)))).run().await.unwrap();
-        assert!(matches!(done, Answer::Json(200, body) if body == 1));
-        let broken = Later::new(|| panic!("broken work")).run().await.unwrap_err();
-        assert_eq!(broken.status, 500);
     }
 }

@@ -27,6 +27,8 @@ pub(crate) enum Handler {
     Streams,
     /// The DynamoDB engine.
     Tables,
+    /// Lambda: rows, and the functions' processes.
+    Functions,
 }
 
 /// One service.
@@ -122,7 +124,7 @@ pub(crate) static SERVICES: &[Entry] = &[
         target: "",
         version: "2015-03-31",
         wire: Wire::Rest,
-        handler: Handler::Rows(&super::lambda::Lambda),
+        handler: Handler::Functions,
         taggable: super::lambda::TAGGABLE,
     },
     Entry {

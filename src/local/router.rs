@@ -1,7 +1,8 @@
 //! Finds the service and operation of an HTTP request and decodes its parameters.
 //!
 //! The order is `X-Amz-Target`, then the credential scope of the signature, then what unsigned requests show by
-//! their form; the host never matters. Signatures are not verified: the access key only names the account.
+//! their form; the host never matters. Signatures are not verified: the access key names the account, and only the
+//! temporary ones of roles are looked at further, by `sts`.
 
 use axum::body::Bytes;
 use http::Method;
@@ -10,6 +11,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::registry::{Entry, SERVICES, Wire};
+use super::sts::key;
 use super::{Call, DEFAULT_ACCOUNT, DEFAULT_REGION, Fault, Input, Params, Settings};
 
 /// How the answer must be written.
@@ -39,18 +41,35 @@ pub(crate) struct Caller {
     pub(crate) account: String,
     pub(crate) region: String,
     service: Option<String>,
+    /// The access key of temporary credentials.
+    pub(crate) temporary: Option<Temporary>,
+}
+
+/// Temporary credentials as a request shows them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Temporary {
+    pub(crate) key: String,
+    pub(crate) token: Option<String>,
 }
 
 impl Caller {
     /// Reads the credential scope of the `Authorization` header or of a presigned URL.
     pub(crate) fn read(parts: &Parts) -> Result<Self, Fault> {
         let query = parts.uri.query().unwrap_or_default();
-        let presigned = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "X-Amz-Credential");
+        let presigned = |wanted: &str| {
+            let found = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == wanted);
+            found.map(|(_, value)| value.into_owned())
+        };
         let signed = header(parts, "authorization").and_then(|text| {
             text.split([' ', ',']).find_map(|word| word.strip_prefix("Credential=").map(str::to_owned))
         });
-        let scope = signed.or_else(|| presigned.map(|(_, value)| value.into_owned())).unwrap_or_default();
-        Self::from_scope(&scope)
+        let scope = signed.or_else(|| presigned("X-Amz-Credential")).unwrap_or_default();
+        let mut caller = Self::from_scope(&scope)?;
+        if let Some(temporary) = &mut caller.temporary {
+            let token = header(parts, "x-amz-security-token").map(str::to_owned);
+            temporary.token = token.or_else(|| presigned("X-Amz-Security-Token"));
+        }
+        Ok(caller)
     }
 
     fn from_scope(scope: &str) -> Result<Self, Fault> {
@@ -64,8 +83,10 @@ impl Caller {
         if region.is_empty() || region.len() > 32 || !region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
             return Err(Fault::new("IncompleteSignature", "the credential scope names no region"));
         }
-        let account = if is_account(key) { key } else { DEFAULT_ACCOUNT };
-        Ok(Self { account: account.to_owned(), region: region.to_owned(), service })
+        let temporary = key::is_temporary(key).then(|| Temporary { key: key.to_owned(), token: None });
+        let account = if is_account(key) { Some(key.to_owned()) } else { key::account(key) };
+        let account = account.unwrap_or_else(|| DEFAULT_ACCOUNT.to_owned());
+        Ok(Self { account, region: region.to_owned(), service, temporary })
     }
 }
 
@@ -139,6 +160,7 @@ pub(crate) fn decode(
         now: jiff::Timestamp::now().as_millisecond(),
         delay: i64::from(settings.delay),
         role: None,
+        session: None,
         endpoint: endpoint(parts),
     })
 }

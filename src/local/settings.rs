@@ -1,11 +1,15 @@
-//! How life-like the local cloud behaves: request latency and the time that state changes take.
+//! How life-like the local cloud behaves: request latency and the time that state changes take; and the Python that
+//! runs its functions.
 //!
 //! Everything is off by default. It does not know which services use the values.
+
+use std::path::PathBuf;
 
 use thiserror::Error;
 
 const LATENCY: &str = "STACKCTL_LOCAL_LATENCY_MS";
 const DELAY: &str = "STACKCTL_LOCAL_DELAY_MS";
+const PYTHON: &str = "STACKCTL_LOCAL_PYTHON";
 
 /// Settings of one local cloud.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,6 +18,10 @@ pub(crate) struct Settings {
     pub(crate) latency: u64,
     /// Milliseconds that a state change takes (CREATING, UPDATING, DELETING, pending, STARTING).
     pub(crate) delay: u32,
+    /// Interpreter for functions, with boto3; without one, the local cloud makes itself one in `cache`.
+    pub(crate) python: Option<PathBuf>,
+    /// Folder for what is made once and used by all local clouds of the user.
+    pub(crate) cache: Option<PathBuf>,
 }
 
 /// A setting that cannot be read.
@@ -32,7 +40,11 @@ impl Settings {
 
     /// Reads the settings through `lookup`, which returns the value of a variable.
     pub(crate) fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
-        Ok(Self { latency: number(&lookup, LATENCY)?, delay: number(&lookup, DELAY)? })
+        let path = |name: &str| lookup(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        // By the XDG rules a path that is not absolute does not count.
+        let cache = path("XDG_CACHE_HOME").filter(|path| path.is_absolute());
+        let cache = cache.or_else(|| path("HOME").map(|home| home.join(".cache"))).map(|cache| cache.join("stackctl"));
+        Ok(Self { latency: number(&lookup, LATENCY)?, delay: number(&lookup, DELAY)?, python: path(PYTHON), cache })
     }
 }
 
@@ -54,13 +66,21 @@ mod tests {
 
     #[test]
     fn unset_variables_mean_no_waiting() {
-        assert_eq!(Settings::from_lookup(|_| None), Ok(Settings { latency: 0, delay: 0 }));
+        assert_eq!(Settings::from_lookup(|_| None), Ok(Settings::default()));
     }
 
     #[test]
     fn each_variable_sets_its_own_value() {
-        assert_eq!(read(LATENCY, "30"), Ok(Settings { latency: 30, delay: 0 }));
-        assert_eq!(read(DELAY, "500"), Ok(Settings { latency: 0, delay: 500 }));
+        assert_eq!(read(LATENCY, "30"), Ok(Settings { latency: 30, ..Settings::default() }));
+        assert_eq!(read(DELAY, "500"), Ok(Settings { delay: 500, ..Settings::default() }));
+    }
+
+    #[test]
+    fn the_cache_follows_the_home_folder_unless_it_is_said() {
+        assert_eq!(read("HOME", "/h").unwrap().cache, Some("/h/.cache/stackctl".into()));
+        assert_eq!(read("XDG_CACHE_HOME", "/c").unwrap().cache, Some("/c/stackctl".into()));
+        assert_eq!(read("XDG_CACHE_HOME", "c").unwrap().cache, None);
+        assert_eq!(read(PYTHON, "/p/python3").unwrap().python, Some("/p/python3".into()));
     }
 
     #[test]

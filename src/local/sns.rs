@@ -1,12 +1,14 @@
 //! SNS of the local cloud: topics, subscriptions, text message preferences and an outbox instead of delivery.
 //!
-//! Rules follow `facts/aws.md` 10. What would leave the account is kept in the table `sns.outbox`; this
-//! module does not know queues or functions and delivers to none.
+//! Rules follow `facts/aws.md` 10. What would leave the account is kept in the outbox; what is for functions is noted
+//! in the table `sns.delivery`. This module delivers nothing itself.
 
 mod attribute;
+pub(crate) mod delivery;
 mod endpoint;
 mod filter;
 mod message;
+pub(crate) mod outbox;
 mod sms;
 mod subscription;
 mod tags;
@@ -19,7 +21,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::{Answer, Call, Fault, Outcome, Service, Tx, Xml, unknown_operation};
 
-pub(crate) use self::topic::TOPICS;
+pub(crate) use self::topic::{TOPICS, policy};
 
 type Operation = fn(&mut Tx<'_>, &Call) -> Result<Xml, Fault>;
 

@@ -113,6 +113,17 @@ impl Table {
 }
 
 impl Tx<'_> {
+    /// Works in another account for a moment, in the same region.
+    pub(crate) fn in_account<T>(&mut self, account: &str, work: impl FnOnce(&mut Self) -> T) -> T {
+        let region = self.region.split_once('/').map_or("", |(_, region)| region);
+        let region = format!("{account}/{region}");
+        let region = std::mem::replace(&mut self.region, region);
+        let global = std::mem::replace(&mut self.global, account.to_owned());
+        let result = work(self);
+        (self.region, self.global) = (region, global);
+        result
+    }
+
     fn scope(&self, table: Table) -> &str {
         if table.global { &self.global } else { &self.region }
     }
@@ -144,6 +155,16 @@ impl Tx<'_> {
         self.select(table, prefix, "")
     }
 
+    /// Reads the rows of a table whose keys come after one, in the order of their keys.
+    pub(crate) fn list_after<T: DeserializeOwned>(&self, table: Table, last: &str) -> Result<Vec<(String, T)>, Fault> {
+        let mut found = self
+            .inner
+            .prepare_cached("SELECT key, value FROM rows WHERE kind = ? AND scope = ? AND key > ? ORDER BY key")
+            .map_err(internal)?;
+        let rows = found.query_map(params![table.name, self.scope(table), last], pair).map_err(internal)?;
+        read(rows)
+    }
+
     /// Reads the rows of a table whose stored JSON has a text somewhere, in the order of their keys. It spares the
     /// reading of most rows, where the caller looks more closely at what is left.
     pub(crate) fn list_with<T: DeserializeOwned>(&self, table: Table, text: &str) -> Result<Vec<(String, T)>, Fault> {
@@ -158,16 +179,8 @@ impl Tx<'_> {
                  AND substr(key, 1, length(?3)) = ?3 AND (?4 = '' OR instr(value, ?4)) ORDER BY key",
             )
             .map_err(internal)?;
-        let rows = found
-            .query_map(params![table.name, self.scope(table), prefix, text], |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
-            })
-            .map_err(internal)?;
-        rows.map(|row| {
-            let (key, text) = row.map_err(internal)?;
-            Ok((key, serde_json::from_str(&text).map_err(internal)?))
-        })
-        .collect()
+        let rows = found.query_map(params![table.name, self.scope(table), prefix, text], pair).map_err(internal)?;
+        read(rows)
     }
 
     /// Writes one row, new or not.
@@ -188,6 +201,20 @@ impl Tx<'_> {
             .map(|count| count > 0)
             .map_err(internal)
     }
+}
+
+fn pair(row: &rusqlite::Row<'_>) -> rusqlite::Result<(String, String)> {
+    Ok((row.get(0)?, row.get(1)?))
+}
+
+fn read<T: DeserializeOwned>(
+    rows: impl Iterator<Item = rusqlite::Result<(String, String)>>,
+) -> Result<Vec<(String, T)>, Fault> {
+    rows.map(|row| {
+        let (key, text) = row.map_err(internal)?;
+        Ok((key, serde_json::from_str(&text).map_err(internal)?))
+    })
+    .collect()
 }
 
 fn internal(cause: impl std::fmt::Display) -> Fault {

@@ -17,11 +17,15 @@ use super::connector::LocalClient;
 use super::{Cloud, OpenError, Settings, reset, serve};
 
 fn config(cloud: &Cloud, account: &str) -> SdkConfig {
-    builder(account).http_client(SharedHttpClient::new(LocalClient::new(cloud.clone()))).build()
+    config_with(cloud, Credentials::new(account, "secret", None, None, "test"))
 }
 
-fn builder(account: &str) -> aws_types::sdk_config::Builder {
-    let credentials = Credentials::new(account, "secret", None, None, "test");
+/// Returns a client's settings for calls in process with some credentials.
+pub(super) fn config_with(cloud: &Cloud, credentials: Credentials) -> SdkConfig {
+    builder(credentials).http_client(SharedHttpClient::new(LocalClient::new(cloud.clone()))).build()
+}
+
+fn builder(credentials: Credentials) -> aws_types::sdk_config::Builder {
     SdkConfig::builder()
         .behavior_version(aws_config::BehaviorVersion::latest())
         .region(aws_types::region::Region::new("eu-west-1"))
@@ -29,7 +33,7 @@ fn builder(account: &str) -> aws_types::sdk_config::Builder {
         .retry_config(aws_config::retry::RetryConfig::disabled())
 }
 
-fn memory(settings: Settings) -> (Cloud, SdkConfig) {
+pub(super) fn memory(settings: Settings) -> (Cloud, SdkConfig) {
     let cloud = Cloud::memory(settings).unwrap();
     let config = config(&cloud, "123456789012");
     (cloud, config)
@@ -303,7 +307,7 @@ async fn one_holder_at_a_time_and_the_next_learns_where_it_listens() {
     assert!(matches!(&busy, OpenError::Busy { listener: Some(found), .. } if *found == url), "{busy}");
     assert!(matches!(reset(home.path()), Err(OpenError::Busy { .. })));
 
-    let config = builder("test").endpoint_url(&url).build();
+    let config = builder(Credentials::new("test", "secret", None, None, "test")).endpoint_url(&url).build();
     let kinesis = aws_sdk_kinesis::Client::new(&config);
     kinesis.create_stream().stream_name("jobs").shard_count(1).send().await.unwrap();
     assert_eq!(listener.cloud().calls(), [("kinesis".to_owned(), "CreateStream".to_owned(), 1)]);

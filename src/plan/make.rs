@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::{Action, Blocked, Goal, Plan, Reason, Step, resolve_outputs};
+use super::{Action, Blocked, Goal, Plan, Reason, Step, resolve_outputs, shield, ties};
 use crate::aws::marks;
-use crate::diff::{Change, diff};
+use crate::diff::{Change, diff, with_ignored};
 use crate::graph::Graph;
 use crate::kind::{Found, Outputs, Place, Tagging, Tags};
 use crate::live::{self, Live, Orphan};
@@ -31,6 +31,7 @@ pub fn make(stack: &Stack, graph: &Graph, live: &Live, place: &Place, goal: &Goa
         planner.resource(resource);
     }
     planner.orphans();
+    planner.blocked.extend(ties::pinned(&planner.steps, graph));
     let outputs = planner.stack_outputs();
     Plan {
         stack: stack.name.clone(),
@@ -109,7 +110,11 @@ impl Planner<'_> {
     fn converge(&mut self, resource: &Resource, step: &mut Step) {
         match step.found.clone() {
             None => self.create(resource, step),
-            Some(found) if self.may_touch(resource, &found) => self.compare(resource, step, &found),
+            Some(found) if self.may_touch(resource, &found) => {
+                self.compare(resource, step, &found);
+                self.give_back(resource, step, found);
+                self.refuse(resource, step);
+            }
             Some(_) => {}
         }
     }
@@ -155,11 +160,11 @@ impl Planner<'_> {
         false
     }
 
-    /// Lists the differences; where a secret is wanted, what is there now is taken for one as well.
+    /// Lists the differences, with what must not be shown hidden.
     fn changes(&self, resource: &Resource, want: &Value, found: &Value) -> Vec<Change> {
         let mut changes = diff(resource.kind.fields(), &resource.ignore_changes, want, found);
         for change in &mut changes {
-            change.sensitive |= holds_any(&change.after, &self.stack.secrets);
+            shield::hide(change, &resource.hidden, &self.stack.secrets);
         }
         changes
     }
@@ -189,6 +194,48 @@ impl Planner<'_> {
         }
         if step.action != Action::NoOp && marks::stack_of(&found.tags).is_none() {
             step.reasons.insert(0, Reason::Adopted);
+            if self.is_astray(resource, found) {
+                step.reasons.insert(1, Reason::Astray);
+            }
+        }
+    }
+
+    /// Tells whether the ARN of what exists differs from the one that the resource would have.
+    fn is_astray(&self, resource: &Resource, found: &Found) -> bool {
+        let own = self.outputs.get(&resource.id).and_then(|outputs| outputs.get("arn"));
+        own.is_some_and(|own| found.outputs.get("arn").is_some_and(|arn| arn != own))
+    }
+
+    /// Says what a change in place cannot do.
+    fn refuse(&mut self, resource: &Resource, step: &Step) {
+        let (Action::Update, Some(found)) = (step.action, &step.found) else { return };
+        let ignored = with_ignored(&resource.ignore_changes, &step.want, &found.spec);
+        if let Some(fault) = resource.kind.refuses(&ignored, &found.spec) {
+            let message = format!("{}: {}", fault.path, fault.message);
+            let help = fault.help.unwrap_or_else(|| "put it back as it was".to_owned());
+            self.blocked.push(Blocked { id: resource.id.clone(), message, help });
+        }
+    }
+
+    /// Compares once more without what goes when something that it needs is made anew: that has to be given back.
+    fn give_back(&self, resource: &Resource, step: &mut Step, mut found: Found) {
+        let needs = self.graph.with_needs(&BTreeSet::from([resource.id.clone()]));
+        let gone = self.steps.iter().filter(|other| other.action == Action::DeleteCreate && needs.contains(&other.id));
+        let undone: Vec<Reason> = gone
+            .filter(|other| ties::take_away(resource.kind.fields(), &mut found.spec, other))
+            .map(|other| Reason::Undone { by: other.id.clone() })
+            .collect();
+        if undone.is_empty() {
+            return;
+        }
+        let mut reasons = std::mem::take(&mut step.reasons);
+        (step.action, step.found) = (Action::NoOp, Some(found.clone()));
+        self.compare(resource, step, &found);
+        if step.action == Action::Update {
+            reasons.extend(undone);
+            step.reasons = reasons;
+        } else if step.action != Action::NoOp {
+            step.reasons.extend(undone);
         }
     }
 
@@ -273,16 +320,6 @@ impl Planner<'_> {
     }
 }
 
-fn holds_any(value: &Value, secrets: &[String]) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Array(items) => items.iter().any(|item| holds_any(item, secrets)),
-        Value::Object(map) => map.values().any(|value| holds_any(value, secrets)),
-        Value::String(text) => secrets.iter().any(|secret| !secret.is_empty() && text.contains(secret)),
-        other => secrets.contains(&other.to_string()),
-    }
-}
-
 fn blank(resource: &Resource, want: Value, found: Option<Found>) -> Step {
     Step {
         id: resource.id.clone(),
@@ -295,6 +332,7 @@ fn blank(resource: &Resource, want: Value, found: Option<Found>) -> Step {
         set_tags: Tags::new(),
         remove_tags: Vec::new(),
         want,
+        hidden: resource.hidden.clone(),
         found,
         in_file: true,
     }
@@ -318,6 +356,7 @@ fn orphan_step(orphan: &Orphan, destroy: bool) -> Step {
         set_tags: Tags::new(),
         remove_tags: Vec::new(),
         want: Value::Null,
+        hidden: BTreeSet::new(),
         found: Some(orphan.found.clone()),
         in_file: false,
     }

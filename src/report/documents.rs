@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::values::masked;
+use super::values::{masked, tags_of};
 use super::{MASK, Paint, plan as text_report};
 use crate::diff::{Change, Fields, is_unknown};
 use crate::plan::{Action, Plan, Step};
@@ -39,7 +39,7 @@ pub fn step_json(step: &Step) -> Value {
         "action": step.action,
         "reasons": step.reasons,
         "changes": step.changes.iter().map(|change| change_json(change, step.kind.fields())).collect::<Vec<_>>(),
-        "set_tags": step.set_tags,
+        "set_tags": tags_of(step),
         "remove_tags": step.remove_tags,
     })
 }

@@ -4,11 +4,15 @@ pub mod documents;
 pub mod events;
 pub mod plan;
 pub mod progress;
+pub mod send;
 pub mod values;
+pub mod verify;
 
 use std::io::{IsTerminal, Write};
 
 use serde_json::Value;
+
+use crate::stack::variables::is_short;
 
 /// What stands in for a secret.
 pub const MASK: &str = "(sensitive)";
@@ -43,7 +47,7 @@ impl Screen {
     /// Hides these values from now on.
     pub fn hide(&mut self, secrets: &[String]) {
         // Shorter values stand in every other word: hiding them would tell more than it hides.
-        let long = secrets.iter().filter(|secret| secret.chars().count() > 2);
+        let long = secrets.iter().filter(|secret| !is_short(secret));
         self.secrets.extend(long.flat_map(|secret| forms(secret)));
         // A secret that is part of another one must not break the longer one apart.
         self.secrets.sort_by(|one, other| (other.len(), one).cmp(&(one.len(), other)));

@@ -1,7 +1,7 @@
 //! A plan as text, in the words and signs that Terraform's users know.
 
-use super::Paint;
-use super::values::{change, fields, masked};
+use super::values::{change, fields, masked, tags_of};
+use super::{MASK, Paint};
 use crate::plan::{Action, Blocked, Plan, Reason, Step};
 
 /// Shows a plan: every step that does something, then the counts.
@@ -93,8 +93,13 @@ fn reason_text(reason: &Reason, action: Action) -> Option<String> {
             format!("{} cannot be changed in place; {}", paths.join(", "), order(action))
         }
         Reason::Renamed { from } => format!("renamed from {from}; {}", order(action)),
+        Reason::Undone { by } => format!("undone by the replacement of {by}"),
         Reason::Requested => "replacement requested".to_owned(),
         Reason::Adopted => "exists already; is taken over".to_owned(),
+        Reason::Astray => {
+            "not on the stack's IAM path: once it leaves the file it will not be found, so destroy or delete it first"
+                .to_owned()
+        }
         Reason::Removed => "no longer in the file".to_owned(),
         Reason::Retained => "retained: stays in AWS, no longer part of the stack".to_owned(),
     })
@@ -105,15 +110,18 @@ fn order(action: Action) -> &'static str {
 }
 
 fn body(step: &Step, paint: Paint) -> String {
-    let facts = step.kind.fields();
+    let facts = &step.kind.fields().hiding(&step.hidden);
     let mut want = masked(facts, "", &step.want);
     if let Some(map) = want.as_object_mut() {
         map.retain(|name, _| !facts.is_source(name));
     }
     let mut out = fields(&want, 6, &paint.green("+"));
     let user = |key: &&String| !key.starts_with(crate::aws::marks::PREFIX);
-    let tags: Vec<_> =
-        step.set_tags.keys().filter(user).map(|key| format!("{key}: {:?}", step.set_tags[key])).collect();
+    let tags: Vec<_> = tags_of(step)
+        .into_iter()
+        .filter(|(key, _)| user(&key))
+        .map(|(key, value)| format!("{key}: {value:?}"))
+        .collect();
     if !tags.is_empty() {
         out.push_str(&format!("      {} tags = {{{}}}\n", paint.green("+"), tags.join(", ")));
     }
@@ -123,8 +131,8 @@ fn body(step: &Step, paint: Paint) -> String {
 fn tags(step: &Step, paint: Paint) -> String {
     let before = |key: &String| step.found.as_ref().and_then(|found| found.tags.get(key));
     let mut out = String::new();
-    for (key, value) in &step.set_tags {
-        out.push_str(&match before(key) {
+    for (key, value) in &tags_of(step) {
+        out.push_str(&match before(key).map(|before| if value == MASK { MASK } else { before }) {
             Some(before) => format!("      {} tags.{key}: {before:?} -> {value:?}\n", paint.yellow("~")),
             None => format!("      {} tags.{key} = {value:?}\n", paint.green("+")),
         });

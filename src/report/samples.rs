@@ -25,6 +25,7 @@ fn step(kind_name: &str, id: &str, action: Action, reasons: Vec<Reason>) -> Step
         set_tags: Tags::new(),
         remove_tags: Vec::new(),
         want: Value::Null,
+        hidden: std::collections::BTreeSet::new(),
         found: exists.then(Found::default),
         in_file: true,
     }
@@ -90,9 +91,12 @@ fn replaced() -> Vec<Step> {
         ),
         change("security_group_ids.0", json!("sg-1"), json!("${ssh.id}")),
     ];
+    let undone = vec![Reason::Undone { by: "role".into() }];
+    let mut profile = step("iam_instance_profile", "profile", Action::Update, undone);
+    profile.changes = vec![change("role", json!(null), json!("role"))];
     let renamed = vec![Reason::Renamed { from: "old".into() }];
     let renamed = step("kinesis_stream", "stream", Action::CreateDelete, renamed);
-    vec![table, instance, renamed, step("sns_topic", "wish", Action::DeleteCreate, vec![Reason::Requested])]
+    vec![table, instance, profile, renamed, step("sns_topic", "wish", Action::DeleteCreate, vec![Reason::Requested])]
 }
 
 fn ended() -> Vec<Step> {

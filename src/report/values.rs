@@ -1,10 +1,13 @@
 //! Values and their differences as lines of text.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
 use super::{MASK, Paint, safe};
 use crate::diff::{Change, Fields};
+use crate::plan::Step;
 use crate::stack::reference::{Reference, Segment, parse};
 
 /// Longest line, where values can be broken.
@@ -28,6 +31,15 @@ pub fn masked(facts: &Fields, path: &str, value: &Value) -> Value {
         }
         other => other.clone(),
     }
+}
+
+/// Returns the tags that a step sets, with what must not be shown hidden.
+#[must_use]
+pub fn tags_of(step: &Step) -> BTreeMap<String, String> {
+    let shown = |key: &String, value: &String| {
+        if step.hidden.contains(&format!("tags.{key}")) { MASK.to_owned() } else { value.clone() }
+    };
+    step.set_tags.iter().map(|(key, value)| (key.clone(), shown(key, value))).collect()
 }
 
 /// Shows the fields of something new, one a line, nested ones indented; what is empty is left out.

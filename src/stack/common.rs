@@ -271,7 +271,8 @@ fn timeouts(value: Option<&Value>, path: &str, problems: &mut Vec<Problem>) -> B
 }
 
 /// Reads `90s`, `10m`, `1h` or several of these one after another.
-fn duration(text: &str) -> Option<Duration> {
+#[must_use]
+pub fn duration(text: &str) -> Option<Duration> {
     let mut seconds = 0_u64;
     let mut rest = text.trim();
     while !rest.is_empty() {

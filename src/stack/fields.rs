@@ -117,6 +117,16 @@ impl Shape<'_> {
         problems
     }
 
+    /// Reports values of the wrong type and unknown words only, where they are written and known.
+    pub(super) fn wrong_values(&self, spec: &Map<String, Value>) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        self.visit(&[self.schema], &Value::Object(spec.clone()), "", &mut |shape, leaves, value, path| {
+            let known = !value.is_null() && value.as_str().is_none_or(|text| first_reference(text).is_none());
+            problems.extend(shape.mismatch(leaves, value, path).filter(|_| known));
+        });
+        problems
+    }
+
     fn mismatch(&self, leaves: &[&Value], value: &Value, path: &str) -> Option<Problem> {
         if leaves.is_empty() || leaves.iter().any(|leaf| admits(leaf, value)) {
             return None;

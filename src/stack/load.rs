@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::kind::{AnyKind, Tags};
 
@@ -22,8 +22,12 @@ use super::{Resource, Stack};
 
 pub use super::variables::Inputs;
 
+/// What stands in for an output that takes a secret too short to be found by its text.
+const MASK: &str = "(sensitive)";
+
 /// Keys at the top of a stack file.
-pub(super) const KEYS: [&str; 7] = ["stack", "region", "accounts", "variables", "tags", "resources", "outputs"];
+pub(super) const KEYS: [&str; 8] =
+    ["stack", "region", "accounts", "variables", "tags", "resources", "outputs", "verify"];
 
 /// A stack file that can be used.
 #[derive(Debug, Clone)]
@@ -74,8 +78,8 @@ impl Loader<'_> {
     fn stack(&self, source: &Source, problems: &mut Vec<Problem>) -> Stack {
         self.check_keys(problems);
         let dir = self.path.parent().map(PathBuf::from).unwrap_or_default();
-        let name = self.name(&Known { variables: &self.variables, stack: None, dir: &dir }, problems);
-        let known = Known { variables: &self.variables, stack: name.as_deref(), dir: &dir };
+        let name = self.name(&Known { variables: &self.variables, stack: None, dir: &dir, left_out: false }, problems);
+        let known = Known { variables: &self.variables, stack: name.as_deref(), dir: &dir, left_out: false };
         let name = name.clone().unwrap_or_default();
         let tags = common::tags(self.filled("tags", &known, problems).as_ref(), "tags", problems);
         common::check_count(&tags, "", problems);
@@ -83,6 +87,7 @@ impl Loader<'_> {
         Stack {
             region: self.region(&known, problems),
             accounts: self.accounts(&known, problems),
+            canary: self.filled("verify", &known, problems).and_then(|section| super::canary::read(&section, problems)),
             outputs: resources.1,
             resources: resources.0,
             secrets: self.variables.secrets.clone(),
@@ -182,7 +187,9 @@ impl Loader<'_> {
                 &empty
             }
         };
-        let reader = Reader { known, kinds: self.kinds, stack_tags: tags, stack };
+        let own_tags = self.root.get("tags").map(|tags| json!({"tags": tags})).unwrap_or_default();
+        let hidden_tags = known.hidden(&own_tags);
+        let reader = Reader { known, kinds: self.kinds, stack_tags: tags, hidden_tags, stack };
         let drafts: Vec<Draft> = listed.iter().map(|(id, value)| reader.draft(id, value, problems)).collect();
         let targets = targets(&drafts);
         let mut links: Vec<Link> = Vec::new();
@@ -206,7 +213,13 @@ impl Loader<'_> {
             None | Some(Value::Null) => IndexMap::new(),
             Some(Value::Object(outputs)) => {
                 targets.check(None, &Value::Object(outputs.clone()), "outputs", problems);
-                outputs.into_iter().collect()
+                let hidden = self.root.get("outputs").map(|written| known.hidden(written)).unwrap_or_default();
+                let is_hidden = |name: &str| hidden.iter().any(|path| path.split('.').next() == Some(name));
+                let shown = |(name, value): (String, Value)| {
+                    let value = if is_hidden(&name) { MASK.into() } else { value };
+                    (name, value)
+                };
+                outputs.into_iter().map(shown).collect()
             }
             Some(other) => {
                 let message = format!("`outputs` is a mapping of names to values, this is {}", describe(&other));
@@ -281,6 +294,17 @@ mod tests {
         assert_eq!(role.spec["inline_policies"]["grants"]["Statement"].as_array().unwrap().len(), 2);
         assert_eq!(loaded.stack.secrets, ["k1"]);
         assert_eq!(loaded.stack.resources["orders"].spec["kms_key"], json!("k1"));
+    }
+
+    #[test]
+    fn what_is_left_out_needs_no_texts_but_right_types() {
+        let text = "stack: s\nvariables: {key: {default: null}}\nresources:\n  a: {type: fake_stream, when: \"${var.key}\", \
+                    kms_key: \"key ${var.key}\", shard_count: ";
+        assert!(fake::load(&format!("{text}2}}\n")).unwrap().stack.resources.is_empty());
+        let problems = fake::problems(&format!("{text}many, hsh: x}}\n"));
+        assert!(problems.contains("`shard_count` is") && problems.contains("unknown field `hsh`"), "{problems}");
+        let problems = fake::problems(&text.replace("when: \"${var.key}\", ", "").replace(", shard_count: ", "}\n"));
+        assert!(problems.contains("is null and cannot be part of a text"), "{problems}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! [`load`] makes a [`Stack`] from YAML or returns every problem of the file at once, each with its place. Nothing
 //! here talks to AWS.
 
+pub mod canary;
 mod common;
 #[cfg(test)]
 pub(crate) mod fake;
@@ -22,7 +23,7 @@ pub mod suggest;
 mod text;
 pub mod variables;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use crate::kind::{AnyKind, Key, Tags};
+pub use common::duration;
 pub use problem::{Problem, Report, Severity};
 
 /// A loaded and checked stack file.
@@ -47,6 +49,8 @@ pub struct Stack {
     pub resources: IndexMap<String, Resource>,
     /// Outputs, as templates.
     pub outputs: IndexMap<String, Value>,
+    /// The record that `verify --canary` sends through.
+    pub canary: Option<canary::Canary>,
     /// Values of sensitive variables, to be masked wherever they would show.
     pub secrets: Vec<String>,
     /// The file's text and the places in it, for messages about it after loading.
@@ -74,6 +78,8 @@ pub struct Resource {
     pub retain: bool,
     /// Paths whose differences do not matter.
     pub ignore_changes: Vec<String>,
+    /// Fields that take a secret too short to be found by its text; `tags.KEY` for a tag.
+    pub hidden: BTreeSet<String>,
     /// Time limits by verb: `create`, `update`, `delete`.
     pub timeouts: BTreeMap<String, Duration>,
 }

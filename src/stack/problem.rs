@@ -169,7 +169,8 @@ impl Report {
     /// Sorts problems by their place, drops doubles, masks secrets and shortens what is very long.
     #[must_use]
     pub fn new(source: Source, problems: Vec<Problem>, secrets: &[String]) -> Self {
-        let secrets: Vec<String> = secrets.iter().filter(|secret| secret.chars().count() > 2).cloned().collect();
+        let secrets: Vec<String> =
+            secrets.iter().filter(|secret| !super::variables::is_short(secret)).cloned().collect();
         let mut problems: Vec<Problem> = problems.into_iter().map(|problem| tidy(problem, &secrets)).collect();
         problems.sort_by_key(|problem| (source.range(&problem.path, &problem.spot).start, problem.severity as u8));
         let mut seen = std::collections::HashSet::new();

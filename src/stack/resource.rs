@@ -2,7 +2,7 @@
 //!
 //! In two steps, because references and grants need to know all other entries: a draft of each, then each finished.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
@@ -29,6 +29,7 @@ pub(super) struct Draft<'a> {
     pub(super) kind: Option<&'static dyn AnyKind>,
     /// Whether `when:` says that it is not wanted.
     pub(super) left_out: bool,
+    hidden: BTreeSet<String>,
     fields: Map<String, Value>,
 }
 
@@ -37,6 +38,8 @@ pub(super) struct Reader<'a> {
     pub(super) known: &'a Known<'a>,
     pub(super) kinds: &'a [&'static dyn AnyKind],
     pub(super) stack_tags: &'a Tags,
+    /// Tags of the stack that take a secret too short to be found, as `tags.KEY`.
+    pub(super) hidden_tags: BTreeSet<String>,
     pub(super) stack: &'a str,
 }
 
@@ -48,15 +51,25 @@ impl Reader<'_> {
         let Value::Object(written) = value else {
             let message = format!("`{id}` is {}, not a resource", describe(value));
             problems.push(Problem::error(&path, message).help("write `ID: {type: KIND, …}`"));
-            return Draft { id, path, kind: None, left_out: false, fields: Map::new() };
+            return Draft { id, path, kind: None, left_out: false, hidden: BTreeSet::new(), fields: Map::new() };
         };
-        let fields = match self.known.fill(value, &path, problems) {
+        let left_out = self.is_left_out(written, &path, problems);
+        let kind = self.kind(id, &path, written, problems);
+        let others = written.iter().filter(|(name, _)| *name != "when");
+        let others: Map<String, Value> = others.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let known = Known { left_out, ..*self.known };
+        let fields = match known.fill(&Value::Object(others), &path, problems) {
             Value::Object(fields) => fields,
             _ => Map::new(),
         };
-        let kind = self.kind(id, &path, written, problems);
-        let left_out = written.contains_key("when") && is_off(fields.get("when"), &path, problems);
-        Draft { id, path, kind, left_out, fields }
+        Draft { id, path, kind, left_out, hidden: self.known.hidden(value), fields }
+    }
+
+    /// Reads `when:` before anything else is filled in: what it leaves out may lack what it asks for.
+    fn is_left_out(&self, written: &Map<String, Value>, path: &str, problems: &mut Vec<Problem>) -> bool {
+        let Some(when) = written.get("when") else { return false };
+        let when = self.known.fill(when, &join(path, "when"), problems);
+        is_off(&when, path, problems)
     }
 
     fn kind(
@@ -102,6 +115,7 @@ impl Reader<'_> {
         };
         shape.take_unknown(&mut spec, problems);
         if draft.left_out {
+            problems.extend(shape.wrong_values(&spec));
             return None;
         }
         let mut common = common::read(draft.id, &draft.path, &draft.fields, kind, problems);
@@ -165,12 +179,22 @@ impl Reader<'_> {
             protect: common.protect,
             retain: common.retain,
             ignore_changes: common.ignore_changes,
+            hidden: self.hidden_tags.union(&draft.hidden(kind)).cloned().collect(),
             timeouts: common.timeouts,
         }
     }
 }
 
 impl Draft<'_> {
+    /// Returns what is to be hidden; what is made from local input may have come from any part of it.
+    fn hidden(&self, kind: &dyn AnyKind) -> BTreeSet<String> {
+        let mut hidden = self.hidden.clone();
+        if hidden.iter().any(|path| kind.fields().is_source(path)) {
+            hidden.extend(kind.fields().derived());
+        }
+        hidden
+    }
+
     /// Returns what is not common to all resources.
     fn spec(&self) -> Map<String, Value> {
         let own = |(name, _): &(&String, &Value)| !common::KEYS.contains(&name.as_str());
@@ -211,9 +235,8 @@ fn check_id(id: &str, path: &str, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Tells whether a `when:` says no. Unset by a null reference, it is no longer among the fields.
-fn is_off(when: Option<&Value>, path: &str, problems: &mut Vec<Problem>) -> bool {
-    let Some(when) = when else { return true };
+/// Tells whether a `when:` says no.
+fn is_off(when: &Value, path: &str, problems: &mut Vec<Problem>) -> bool {
     if let Some(reference) =
         references(when).iter().find(|reference| matches!(reference, Reference::Output { .. } | Reference::Place(_)))
     {

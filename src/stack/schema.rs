@@ -46,8 +46,39 @@ fn top() -> Value {
             "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_-]*$"},
             "additionalProperties": {"$ref": "#/$defs/resource"},
         },
+        "verify": verify(),
         "outputs": {"description": "Values that `stackctl output` prints, such as `${id.arn}`.", "type": "object"},
     })
+}
+
+/// The record that `verify --canary` sends through.
+fn verify() -> Value {
+    let object = |description: &str, required: Value, properties: Value| {
+        json!({
+            "description": description, "type": "object", "additionalProperties": false, "required": required,
+            "properties": properties,
+        })
+    };
+    let id = |description: &str| json!({"type": "string", "description": description});
+    let fields = |description: &str| json!({"type": "object", "description": description});
+    let canary = object(
+        "A record that goes all the way through. In its texts `${canary.id}` is a fresh label and `${canary.digits}` are six fresh digits.",
+        json!(["stream", "record"]),
+        json!({
+            "stream": id("Id of the stream that it is put to."),
+            "record": fields("The record: one that the whole way accepts, filters included."),
+            "table": object("The item that it becomes.", json!(["id", "key"]), json!({
+                "id": id("Id of the table."), "key": fields("The item's key."),
+            })),
+            "output": object("The record that it becomes on another stream.", json!(["id", "record"]), json!({
+                "id": id("Id of the stream."), "record": fields("Fields by which it is known."),
+            })),
+            "message": object("The message that it becomes.", json!(["id", "log"]), json!({
+                "id": id("Id of the function that publishes it."), "log": id("Text that the function then logs."),
+            })),
+        }),
+    );
+    object("What `stackctl verify` sends through the stack.", json!([]), json!({"canary": canary}))
 }
 
 fn definitions(kinds: &[&dyn AnyKind]) -> Value {

@@ -2,10 +2,12 @@
 //!
 //! What is put in is literal: a `${` in it is escaped, so that it is not taken for a reference later.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::links::each_text;
 use super::problem::{Problem, join};
 use super::reference::{Reference, Segment, escape, parse};
 use super::suggest;
@@ -13,6 +15,7 @@ use super::text::read;
 use super::variables::{Variables, plain};
 
 /// What references stand for at load.
+#[derive(Clone, Copy)]
 pub(super) struct Known<'a> {
     /// Values of variables.
     pub(super) variables: &'a Variables,
@@ -20,6 +23,8 @@ pub(super) struct Known<'a> {
     pub(super) stack: Option<&'a str>,
     /// Folder that paths are relative to.
     pub(super) dir: &'a Path,
+    /// Whether what is filled in is left out of the stack: a field that a null leaves without a text is unset then.
+    pub(super) left_out: bool,
 }
 
 /// What one reference turned out to be.
@@ -36,6 +41,21 @@ impl Known<'_> {
     /// Returns the value with everything known put in; null from a reference that is the whole value unsets its field.
     pub(super) fn fill(&self, value: &Value, path: &str, problems: &mut Vec<Problem>) -> Value {
         self.filled(value, path, problems).unwrap_or(Value::Null)
+    }
+
+    /// Lists the fields that take a secret too short to be found by its text: the nearest one outside of lists.
+    pub(super) fn hidden(&self, value: &Value) -> BTreeSet<String> {
+        let short = |segment: &Segment| match segment {
+            Segment::Reference(Reference::Variable(name), _) => self.variables.short.contains(name),
+            _ => false,
+        };
+        let mut paths = BTreeSet::new();
+        each_text(value, "", &mut |text, path| {
+            if parse(text).is_ok_and(|segments| segments.iter().any(short)) {
+                paths.insert(above_lists(path));
+            }
+        });
+        paths
     }
 
     /// Returns nothing where a whole-scalar reference is null.
@@ -100,16 +120,17 @@ impl Known<'_> {
             match segment {
                 Segment::Text(text) => result.push_str(&escape(text)),
                 Segment::Reference(reference, at) => {
-                    result.push_str(&self.part(reference, &text[at.clone()], path, problems));
+                    result.push_str(&self.part(reference, &text[at.clone()], path, problems)?);
                 }
             }
         }
         Some(Value::from(result))
     }
 
-    /// Returns the text of a reference amid other text.
-    fn part(&self, reference: &Reference, written: &str, path: &str, problems: &mut Vec<Problem>) -> String {
-        match self.find(reference, written, path, problems) {
+    /// Returns the text of a reference amid other text; nothing where it has none and that does not matter.
+    fn part(&self, reference: &Reference, written: &str, path: &str, problems: &mut Vec<Problem>) -> Option<String> {
+        Some(match self.find(reference, written, path, problems) {
+            Found::Value(Value::Null) if self.left_out => return None,
             Found::Value(value @ (Value::Null | Value::Array(_) | Value::Object(_))) => {
                 let what = if value.is_null() { "null" } else { super::text::describe(&value) };
                 problems.push(
@@ -121,7 +142,7 @@ impl Known<'_> {
             }
             Found::Value(value) => escape(&plain(&value)),
             Found::Later | Found::Wrong => written.to_owned(),
-        }
+        })
     }
 
     fn find(&self, reference: &Reference, written: &str, path: &str, problems: &mut Vec<Problem>) -> Found {
@@ -163,6 +184,11 @@ impl Known<'_> {
     }
 }
 
+fn above_lists(path: &str) -> String {
+    let is_index = |step: &&str| step.bytes().all(|byte| byte.is_ascii_digit());
+    path.split('.').take_while(|step| !is_index(step)).collect::<Vec<_>>().join(".")
+}
+
 fn shown(dir: &Path) -> String {
     if dir.as_os_str().is_empty() { ".".to_owned() } else { dir.display().to_string() }
 }
@@ -193,7 +219,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs_err::write(dir.path().join("f.sql"), "a ${b}").unwrap();
         fs_err::write(dir.path().join("junk"), b"\xff").unwrap();
-        let known = Known { variables: &variables, stack: Some("s"), dir: dir.path() };
+        let known = Known { variables: &variables, stack: Some("s"), dir: dir.path(), left_out: false };
         let mut problems = Vec::new();
         let value = known.fill(value, "p", &mut problems);
         (value, problems.into_iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect())

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of where variables are used.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
@@ -10,6 +11,9 @@ use serde_json::{Map, Number, Value};
 use super::problem::{Problem, Spot, join};
 use super::suggest;
 use super::text::{describe, parse, read};
+
+/// Shortest secret, in characters, that can be told from ordinary text wherever it shows.
+pub const SHORTEST_SECRET: usize = 3;
 
 const PREFIX: &str = "STACKCTL_VAR_";
 const FIELDS: [&str; 7] = ["type", "default", "pattern", "enum", "allowed", "sensitive", "description"];
@@ -33,6 +37,8 @@ pub(super) struct Variables {
     pub(super) values: IndexMap<String, Option<Value>>,
     /// Values of sensitive variables, as text.
     pub(super) secrets: Vec<String>,
+    /// Names of sensitive variables with a secret too short to be found in texts.
+    pub(super) short: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,10 +78,27 @@ pub(super) fn resolve(declared: Option<&Value>, inputs: &Inputs, problems: &mut 
     let given = gather(declared, inputs, problems);
     let mut variables = Variables::default();
     for (name, fields) in declared {
+        let known = variables.secrets.len();
         let value = variable(name, fields, given.get(name), &mut variables.secrets, problems);
+        if variables.secrets[known..].iter().any(|secret| is_short(secret)) {
+            problems.push(short(name));
+            variables.short.insert(name.clone());
+        }
         variables.values.insert(name.clone(), value);
     }
     variables
+}
+
+/// Tells whether a secret is too short to be found: it would stand in every other word.
+#[must_use]
+pub fn is_short(secret: &str) -> bool {
+    secret.chars().count() < SHORTEST_SECRET
+}
+
+fn short(name: &str) -> Problem {
+    let message = format!("the sensitive variable `{name}` has a value of fewer than {SHORTEST_SECRET} characters");
+    let help = "the fields that take it are hidden, but it cannot be found in the messages of AWS: use a longer one";
+    Problem::warning(join("variables", name), message).at_key().label("too short to be masked").help(help)
 }
 
 fn example() -> &'static str {
@@ -425,6 +448,17 @@ mod tests {
             "c": {"sensitive": true, "default": "x"},
         });
         assert_eq!(run(&declared, &Inputs::default()).0.secrets, ["x"]);
+    }
+
+    #[test]
+    fn a_short_secret_is_told() {
+        let declared = json!({"pin": {"sensitive": true}, "key": {"sensitive": true, "default": "abc"}});
+        let (variables, problems) = run(&declared, &Inputs { vars: vec![pair("pin", "42")], ..Inputs::default() });
+        assert_eq!(
+            (variables.short, variables.values["pin"].clone()),
+            (BTreeSet::from(["pin".into()]), Some(json!("42")))
+        );
+        assert!(problems.len() == 1 && problems[0].contains("`pin`") && !problems[0].contains("42"), "{problems:?}");
     }
 
     #[test]

@@ -25,6 +25,16 @@ pub(crate) const REGION: &str = "us-east-1";
 /// Public parameter with the latest image of Amazon Linux.
 const IMAGE: &str = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64";
 
+/// Returns a client's settings for an address.
+pub(crate) fn config(url: &str, keys: Credentials, region: &str) -> SdkConfig {
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(region.to_owned()))
+        .endpoint_url(url)
+        .credentials_provider(SharedCredentialsProvider::new(keys))
+        .build()
+}
+
 /// Clients of one account and region.
 pub(crate) struct Account {
     /// The clients.
@@ -35,19 +45,24 @@ pub(crate) struct Account {
 impl Account {
     /// Opens an account at an address.
     pub(crate) fn at(url: &str, account: &str, region: &str) -> Self {
-        let keys = Credentials::from_keys(account, "none", None);
-        let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(region.to_owned()))
-            .endpoint_url(url)
-            .credentials_provider(SharedCredentialsProvider::new(keys));
+        Self::with(url, Credentials::from_keys(account, "none", None), account, region)
+    }
+
+    /// Opens an account with some credentials.
+    pub(crate) fn with(url: &str, keys: Credentials, account: &str, region: &str) -> Self {
         let place = Place { partition: "aws".to_owned(), region: region.to_owned(), account: account.to_owned() };
-        Self { aws: Aws::new(config.build(), place, false), runtime: Runtime::new().unwrap() }
+        Self { aws: Aws::new(config(url, keys, region), place, false), runtime: Runtime::new().unwrap() }
     }
 
     /// Waits for the answer of a call, which must be a good one.
     pub(crate) fn call<T, E: Debug>(&self, call: impl Future<Output = Result<T, E>>) -> T {
         self.runtime.block_on(call).unwrap()
+    }
+
+    /// Waits for the error of a call, which must be refused.
+    #[track_caller]
+    pub(crate) fn fails<T: Debug, E: Debug>(&self, call: impl Future<Output = Result<T, E>>) -> E {
+        self.runtime.block_on(call).unwrap_err()
     }
 
     /// Lists everything that is there, service by service, as each service's own calls tell it.

@@ -3,5 +3,6 @@
 pub(crate) mod account;
 pub(crate) mod fixture;
 pub(crate) mod listener;
+pub(crate) mod ministack;
 pub(crate) mod moto;
 pub(crate) mod sandbox;

@@ -28,7 +28,7 @@ impl Moto {
     /// Starts a server on a free port.
     pub(crate) fn start() -> Self {
         // The scripts of a virtual environment break when its folder is moved; its interpreter does not.
-        let mut command = Command::new(environment().join("bin/python3"));
+        let mut command = Command::new(python());
         command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]).envs(STRICT.iter().copied());
         let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
@@ -36,6 +36,16 @@ impl Moto {
         // The server logs every request and would stop at a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
         Self { process, url: url.expect("moto says where it listens") }
+    }
+
+    /// Runs a script of Python with boto3 against it and returns what it prints; the address is its first argument.
+    pub(crate) fn python(&self, script: &str, args: &[&str]) -> String {
+        let mut command = Command::new(environment().join("bin/python3"));
+        command.args(["-c", script, &self.url]).args(args).env("AWS_DEFAULT_REGION", super::account::REGION);
+        command.env("AWS_ACCESS_KEY_ID", super::account::ACCOUNT).env("AWS_SECRET_ACCESS_KEY", "none");
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// Returns the address for clients.
@@ -50,6 +60,11 @@ impl Drop for Moto {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Returns an interpreter that has boto3.
+pub(crate) fn python() -> PathBuf {
+    environment().join("bin/python3")
 }
 
 /// Returns the virtual environment of the requirements file, making it when it is not there.

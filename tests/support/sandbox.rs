@@ -57,6 +57,12 @@ impl Sandbox {
         self
     }
 
+    /// Lets functions of the local cloud run in the tests' own Python, which has boto3.
+    pub(crate) fn with_python(self) -> Self {
+        let python = super::moto::python();
+        self.set("STACKCTL_LOCAL_PYTHON", &python.display().to_string())
+    }
+
     /// Lets every run use the AWS stand-in at this address.
     pub(crate) fn remote(self, url: &str) -> Self {
         let key = super::account::ACCOUNT;

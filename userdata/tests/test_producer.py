@@ -20,6 +20,7 @@ VALUES = {
     "stream": "airline_tickets",
     "interval": "15min",
     "token_parameter": "/airline_tickets/token",
+    "boot_report": "/airline_tickets/producer_boot",
 }
 FARTHEST = 14 * 1024  # EC2 takes 16 KB
 
@@ -28,12 +29,20 @@ echo "${0##*/} $*" >>/calls
 if [ -e "/fail-${0##*/}" ]; then exit 7; fi
 if [ "${0##*/}" = rpm ]; then [ -e /agent-installed ]; exit; fi
 if [ "${0##*/}" = dnf ]; then touch /agent-installed; fi
+if [ "${0##*/}" = aws ]; then printf %s "${!#}" >/reported; fi
+if [ "${0##*/}" = curl ]; then
+  case $* in
+    *' -X PUT '*'/latest/api/token') echo TOKEN ;;
+    *'metadata-token: TOKEN'*'/latest/meta-data/instance-id') echo i-0123456789abcdef0 ;;
+    *) exit 22 ;;
+  esac
+fi
 """
 ENTER = """set -e
 mount -t tmpfs none "$1/run"
 for each in usr dev proc; do mount --rbind "/$each" "$1/$each"; done
 mount -o remount,bind,ro "$1/usr"
-for each in dnf rpm systemctl sleep; do mkdir -p "$1/stubs"; cp "$1/stub" "$1/stubs/$each"; done
+for each in aws curl dnf rpm systemctl sleep; do mkdir -p "$1/stubs"; cp "$1/stub" "$1/stubs/$each"; done
 exec chroot "$1" /usr/bin/env -i PATH=/stubs:/usr/sbin:/usr/bin RETRY_SECONDS=0 /bin/bash /producer.sh
 """
 
@@ -126,8 +135,13 @@ class Run(unittest.TestCase):
         )
         return done.returncode, done.stdout + done.stderr
 
-    def calls(self):
-        return (self.root / "calls").read_text().splitlines()
+    def calls(self, *commands):
+        """Returns the calls of these commands, in order."""
+        all = (self.root / "calls").read_text().splitlines()
+        return [call for call in all if call.split(" ")[0] in commands]
+
+    def reported(self):
+        return (self.root / "reported").read_text()
 
     def result(self):
         return (self.root / "var/lib/airline_tickets/boot-result").read_text()
@@ -140,14 +154,14 @@ class Run(unittest.TestCase):
                 status = path.stat()
                 text = path.read_text() if path.is_file() else None
                 made[str(path.relative_to(self.root))] = (stat.filemode(status.st_mode), status.st_uid, text)
-        return {name: each for name, each in made.items() if not re.search(r"(-|\.lock)$", name)}
+        return {name: each for name, each in made.items() if not re.search(r"(-|\.lock|/boot-log)$", name)}
 
     def test_a_first_boot_and_a_second_that_changes_nothing(self):
         code, said = self.boot()
         self.assertEqual(code, 0, said)
         self.assertEqual(self.result(), "ok\n")
         self.assertEqual(
-            self.calls(),
+            self.calls("rpm", "dnf", "systemctl"),
             [
                 "rpm -q aws-kinesis-agent",
                 "dnf install -y aws-kinesis-agent",
@@ -161,7 +175,7 @@ class Run(unittest.TestCase):
         code, said = self.boot()
         self.assertEqual(code, 0, said)
         self.assertEqual(self.snapshot(), first)
-        self.assertNotIn("dnf", "\n".join(self.calls()))
+        self.assertEqual(self.calls("dnf"), [])
 
     def test_files_users_and_permissions(self):
         code, said = self.boot()
@@ -191,13 +205,37 @@ class Run(unittest.TestCase):
             self.assertNotEqual(code, 0)
             self.assertIn(f"producer: FAILED while {step}", said)
             self.assertTrue(self.result().startswith(f"FAILED while {step} (exit code "), self.result())
+            verdict, *log = self.reported().splitlines()
+            self.assertRegex(verdict, rf"^i-0123456789abcdef0 \d{{4}}-\d\d-\d\dT[\d:]{{8}}Z FAILED while {step} \(exit code \d+\)$")
+            self.assertIn(f"producer: {step}", log)
         self.assertEqual(self.boot()[0], 0)
         self.assertEqual(self.result(), "ok\n")
+
+    def test_the_verdict_goes_to_the_stacks_parameter(self):
+        self.boot()
+        self.assertRegex(self.reported().splitlines()[0], r"^i-0123456789abcdef0 \S+Z ok$")
+        (asked,) = self.calls("aws")
+        start = "aws ssm put-parameter --region eu-west-1 --name /airline_tickets/producer_boot --type String --overwrite "
+        self.assertTrue(asked.startswith(start), asked)
+
+    def test_a_long_or_odd_log_fits_the_parameter(self):
+        noisy = STUB.replace("touch /agent-installed;", "touch /agent-installed; for i in {1..999}; do printf 'ä\\a\\e[31m%s\\n' $i; done;")
+        (self.root / "stub").write_text(noisy)
+        self.assertEqual(self.boot()[0], 0)
+        self.assertLess(len(self.reported().encode()), 4096)
+        self.assertTrue(all(letter == "\n" or letter.isprintable() and letter.isascii() for letter in self.reported()))
+
+    def test_a_verdict_that_cannot_be_reported_does_not_fail_the_boot(self):
+        (self.root / "fail-aws").touch()
+        code, said = self.boot()
+        self.assertEqual((code, self.result()), (0, "ok\n"))
+        self.assertIn("producer: the verdict is not in the parameter /airline_tickets/producer_boot", said)
+        self.assertEqual(len(self.calls("aws")), 5)
 
     def test_packages_are_tried_again_and_elsewhere(self):
         (self.root / "fail-dnf").touch()
         self.boot()
-        asked = [call for call in self.calls() if call.startswith("dnf")]
+        asked = self.calls("dnf")
         self.assertEqual(len(asked), 10)
         self.assertTrue(asked[1].endswith(".amzn2.noarch.rpm"))
 

@@ -49,6 +49,10 @@ pub(super) struct Contents {
     pub(super) log: Vec<(&'static str, String)>,
     /// Refuse to delete what another object refers to.
     pub(super) strict: bool,
+    /// Time that a look takes.
+    pub(super) latency: Duration,
+    /// Objects without names can be found by their specs.
+    pub(super) found_by_spec: bool,
     /// Most calls at once.
     pub(super) peak: usize,
     running: usize,
@@ -141,6 +145,8 @@ fn schema() -> Value {
         "secret": text(json!({"x-sensitive": true})),
         "refs": {"type": "array", "items": {"type": "string"}},
         "pin": text(json!({"x-immutable": true})),
+        "held": text(json!({"x-pins": "thing"})),
+        "lent": text(json!({"x-loses": "thing"})),
         "nested": {"type": "object", "additionalProperties": text(json!({"x-sensitive": true}))},
     }})
 }
@@ -223,7 +229,7 @@ impl AnyKind for Fake {
     }
 
     fn normal(&self, spec: &Value) -> std::result::Result<Value, SpecFault> {
-        let mut normal = json!({"value": "", "fixed": "", "secret": "", "refs": [], "pin": "", "nested": {}});
+        let mut normal = json!({"value": "", "fixed": "", "secret": "", "refs": [], "pin": "", "held": "", "lent": null, "nested": {}});
         let map = normal.as_object_mut().unwrap();
         map.extend(spec.as_object().cloned().unwrap_or_default());
         Ok(normal)
@@ -244,6 +250,11 @@ impl AnyKind for Fake {
         Vec::new()
     }
 
+    fn refuses(&self, want: &Value, found: &Value) -> Option<SpecFault> {
+        let back = found["value"] == "late" && want["value"] == "early";
+        back.then(|| SpecFault::new("value", "nothing gets younger").help("leave it"))
+    }
+
     fn collides(&self, _: &Value, _: &Value) -> bool {
         self.is_named()
     }
@@ -256,11 +267,19 @@ impl AnyKind for Fake {
         None
     }
 
-    async fn observe(&self, cx: &Cx, _: Option<&Value>) -> Result<Option<Found>> {
-        if !self.is_named() && cx.key.physical.is_none() {
-            return Ok(None);
-        }
-        let at = self.at(cx);
+    async fn observe(&self, cx: &Cx, want: Option<&Value>) -> Result<Option<Found>> {
+        tokio::time::sleep(self.cloud.with(|contents| contents.latency)).await;
+        let by_spec = |contents: &mut Contents| {
+            let same = |((kind, _), object): &(&(&str, String), &Object)| {
+                *kind == self.type_name && Some(&object.spec) == want
+            };
+            contents.objects.iter().filter(|_| contents.found_by_spec).find(same).map(|(at, _)| at.clone())
+        };
+        let at = match cx.key.physical.is_some() || self.is_named() {
+            true => Some(self.at(cx)),
+            false => self.cloud.with(by_spec),
+        };
+        let Some(at) = at else { return Ok(None) };
         Ok(self.cloud.with(|contents| {
             let object = contents.objects.get(&at)?;
             Some(Found {
@@ -323,8 +342,13 @@ impl AnyKind for Fake {
             let id = format!("{}-{}", self.type_name, object.serial);
             let user =
                 contents.objects.iter().find(|(_, other)| other.spec["refs"].as_array().unwrap().contains(&json!(id)));
-            if let Some(((_, user), _)) = user.filter(|_| contents.strict) {
+            let held = contents.objects.iter().find(|(_, other)| other.spec["held"] == json!(id));
+            if let Some(((_, user), _)) = user.filter(|_| contents.strict).or(held) {
                 return Err(KindError::new(Class::Busy, format!("{} is used by {user}", at.1)));
+            }
+            let arn = json!(self.arn(&object.name));
+            for other in contents.objects.values_mut().filter(|other| other.spec["lent"] == arn) {
+                other.spec["lent"] = Value::Null;
             }
             contents.objects.remove(&at);
             Ok(())
@@ -344,7 +368,28 @@ impl AnyKind for Fake {
         self.cloud.leave("retag", &cx.key.id, fault.as_ref())
     }
 
+    fn path(&self) -> crate::kind::Path {
+        crate::kind::Path::NONE
+    }
+
+    fn hops(&self, _: &Value) -> Vec<crate::kind::Hop> {
+        Vec::new()
+    }
+
+    fn role(&self, _: &Value) -> Option<String> {
+        None
+    }
+
+    async fn probe(&self, _: &Cx, _: &crate::kind::Hop, _: &Value) -> Result<Vec<crate::kind::Check>> {
+        Ok(Vec::new())
+    }
+
+    async fn arrivals(&self, _: &Cx) -> Result<Vec<crate::kind::Check>> {
+        Ok(Vec::new())
+    }
+
     async fn owned(&self, cx: &Cx) -> Result<Vec<Owned>> {
+        tokio::time::sleep(self.cloud.with(|contents| contents.latency)).await;
         let owned = |contents: &mut Contents| {
             let ours = contents.objects.iter().filter(|((kind, _), object)| {
                 *kind == self.type_name && marks::stack_of(&object.tags) == Some(&cx.key.stack)

@@ -177,3 +177,65 @@ async fn excluding_keeps_the_old_name_of_what_depends_on_it() {
     let goal = Goal { excludes: BTreeSet::from(["a".to_owned()]), ..Goal::default() };
     assert_eq!(actions(&bench.plan(&next, &goal).await), []);
 }
+
+/// The old one cannot go while it is used, and the user can change only when the new one is there.
+#[tokio::test]
+async fn what_is_held_on_to_cannot_be_made_anew_under_its_name() {
+    let bench = Bench::new();
+    let users = "b: {type: part, held: '${a.id}'}\nc: {type: base, held: '${a.id}', refs: ['${b.id}']}";
+    bench.converge(&bench.stack(&format!("a: {{type: thing, fixed: x}}\n{users}"))).await;
+    let next = bench.stack(&format!("a: {{type: thing, fixed: y}}\n{users}"));
+    let plan = bench.plan(&next, &Goal::default()).await;
+    insta::assert_snapshot!(format!("{}: {}\n{}", plan.blocked[0].id, plan.blocked[0].message, plan.blocked[0].help));
+    assert_eq!(plan.blocked.len(), 1);
+    log(&bench);
+    bench.converge(&bench.stack(&format!("a: {{type: thing, fixed: y, name: new}}\n{users}"))).await;
+    assert_eq!(log(&bench), ["create a", "update b", "retag b", "update c", "retag c", "delete a"]);
+}
+
+#[tokio::test]
+async fn who_lets_go_or_goes_along_holds_nothing_up() {
+    let bench = Bench::new();
+    bench.converge(&bench.stack("a: {type: thing, fixed: x}\nb: {type: part, held: '${a.id}'}")).await;
+    let next = bench.stack("a: {type: thing, fixed: y}\nb: {type: part, held: '${a.id}', fixed: z}");
+    bench.converge(&next).await;
+    bench.converge(&bench.stack("a: {type: thing, fixed: y}\nb: {type: part, fixed: z}")).await;
+    // What the file no longer lists goes only when everything is made: too late for what it holds on to.
+    bench.converge(&next).await;
+    let plan = bench.plan(&bench.stack("a: {type: thing, fixed: q}"), &Goal::default()).await;
+    assert_eq!(plan.blocked.len(), 1);
+    let destroy = Goal { destroy: true, ..Goal::default() };
+    assert_eq!(bench.plan(&next, &destroy).await.blocked, []);
+}
+
+#[tokio::test]
+async fn what_goes_with_a_replacement_is_given_back_in_the_same_run() {
+    let bench = Bench::new();
+    let text = "a: {type: thing}\nb: {type: base, lent: '${a.arn}'}\nc: {type: base, value: x}";
+    let stack = bench.stack(text);
+    bench.converge(&stack).await;
+    log(&bench);
+    let goal = Goal { replace: BTreeSet::from(["a".to_owned()]), ..Goal::default() };
+    let plan = bench.plan(&stack, &goal).await;
+    assert_eq!(actions(&plan), [("a", Action::DeleteCreate), ("b", Action::Update)]);
+    assert_eq!(plan.steps[1].reasons, [Reason::Undone { by: "a".into() }]);
+    assert!(bench.run_with(&stack, &goal).await.is_complete());
+    assert_eq!(log(&bench), ["delete a", "create a", "update b"]);
+    bench.assert_settled(&stack).await;
+}
+
+#[tokio::test]
+async fn what_a_kind_refuses_to_change_stops_the_plan() {
+    let bench = Bench::new();
+    bench.converge(&bench.stack("a: {type: thing, value: late}")).await;
+    let next = bench.stack("a: {type: thing, value: early}");
+    let plan = bench.plan(&next, &Goal::default()).await;
+    assert_eq!(
+        (plan.blocked[0].message.as_str(), plan.blocked[0].help.as_str()),
+        ("value: nothing gets younger", "leave it")
+    );
+    let goal = Goal { replace: BTreeSet::from(["a".to_owned()]), ..Goal::default() };
+    assert_eq!(bench.plan(&next, &goal).await.blocked, []);
+    let ignoring = bench.stack("a: {type: thing, value: early, fixed: '', nested: {x: y}, ignore_changes: [value]}");
+    assert_eq!(bench.plan(&ignoring, &Goal::default()).await.blocked, []);
+}

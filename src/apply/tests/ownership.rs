@@ -120,3 +120,27 @@ async fn what_is_retained_is_left_without_our_marks() {
         assert_eq!(tags, Tags::from([("team".into(), "x".into())]));
     }
 }
+
+/// A look at what has no name waits for the sweep only when nothing else tells which object it is.
+#[tokio::test]
+async fn what_is_known_from_the_file_is_looked_at_in_one_round() {
+    let bench = Bench::new();
+    let round = std::time::Duration::from_millis(400);
+    bench.cloud.with(|contents| (contents.latency, contents.found_by_spec) = (round, true));
+    let stack = bench.stack("a: {type: thing}\nb: {type: part, refs: ['${a.arn}']}");
+    let took = async || {
+        let start = std::time::Instant::now();
+        bench.live(&stack).await;
+        start.elapsed()
+    };
+    assert!(took().await < 2 * round);
+    bench.converge(&stack).await;
+    assert!(took().await < 2 * round);
+    // A twin with the same marks: which of them it is takes another look.
+    bench.cloud.with(|contents| {
+        let (at, twin) = contents.objects.iter().next().map(|(at, object)| (at.clone(), object.clone())).unwrap();
+        contents.objects.insert((at.0, format!("{}-twin", at.1)), twin);
+    });
+    assert!(took().await >= 2 * round);
+    assert_eq!(bench.live(&stack).await.found["b"].physical, "part-2");
+}

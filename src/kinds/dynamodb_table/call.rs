@@ -18,6 +18,8 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// Expiry can be changed once an hour (`facts/aws.md` 9.3).
 const EXPIRY_LIMIT: Duration = Duration::from_mins(65);
 const BACKUP_LIMIT: Duration = Duration::from_mins(20);
+/// Tags are read as they were for some seconds after they were written (`facts/aws.md` 9.2).
+const TAGS_LIMIT: Duration = Duration::from_mins(1);
 
 pub(super) async fn describe(cx: &Cx) -> Result<api::TableDescription> {
     let answer = cx.aws.dynamodb().describe_table().table_name(cx.key.handle()).send().await;
@@ -212,8 +214,16 @@ async fn set_recovery(cx: &Cx, recovery: Recovery) -> Result<()> {
 /// Waits until the table, its indexes and its encryption rest.
 pub(super) async fn wait_active(cx: &Cx, verb: &str, limit: Duration) -> Result<api::TableDescription> {
     let look = || async {
-        // Right after CreateTable the table may not be seen yet (facts/aws.md 9.3).
-        let Some(table) = found(describe(cx).await)? else { return Ok(Look::Pending("not visible".to_owned())) };
+        let table = match describe(cx).await {
+            // Right after CreateTable the table may not be seen yet (facts/aws.md 9.3).
+            Err(error) if error.is_not_found() && verb == "create" => {
+                return Ok(Look::Pending("not visible".to_owned()));
+            }
+            other => other?,
+        };
+        if let Some(error) = dead_end(&table) {
+            return Err(error);
+        }
         Ok(match unrest(&table) {
             Some(state) => Look::Pending(state),
             None => Look::Done(table),
@@ -221,6 +231,33 @@ pub(super) async fn wait_active(cx: &Cx, verb: &str, limit: Duration) -> Result<
     };
     let what = format!("table {} to become ACTIVE", cx.key.handle());
     Wait::new(what, cx.limit(verb, limit)).every(PAUSE).until(cx, look).await
+}
+
+/// Tells of a state that no waiting ends (`facts/aws.md` 9.7).
+fn dead_end(table: &api::TableDescription) -> Option<KindError> {
+    let state = table.table_status.as_ref()?;
+    let hint = match state {
+        api::TableStatus::Deleting => "run the same command again once the table is gone",
+        api::TableStatus::Archived | api::TableStatus::Archiving => {
+            "AWS archives a table whose KMS key has been out of reach for a week: restore it from its backup"
+        }
+        api::TableStatus::InaccessibleEncryptionCredentials => {
+            "DynamoDB cannot use the table's KMS key: enable the key, or let DynamoDB use it again"
+        }
+        _ => return None,
+    };
+    Some(KindError::new(Class::Other, format!("the table is {}", state.as_str())).hint(hint))
+}
+
+/// Waits until the tags that were just written can be read, since what is ours is told by them (`facts/aws.md` 9.2).
+pub(super) async fn wait_tags(cx: &Cx, arn: &str, set: &Tags, remove: &[String]) -> Result<()> {
+    let look = || async {
+        let present = tags_of(cx, arn).await?;
+        let written = set.iter().all(|(key, value)| present.get(key) == Some(value));
+        let gone = !remove.iter().any(|key| present.contains_key(key));
+        Ok(if written && gone { Look::Done(()) } else { Look::Pending("older tags".to_owned()) })
+    };
+    Wait::new("the table's tags to be visible", TAGS_LIMIT).every(Duration::from_secs(2)).until(cx, look).await
 }
 
 /// Returns what is still going on at a table.
@@ -272,6 +309,14 @@ mod tests {
             unrest(&api::TableDescription::builder().table_status(api::TableStatus::Creating).build()).unwrap(),
             "CREATING"
         );
+    }
+
+    #[test]
+    fn what_no_waiting_ends_is_told_at_once() {
+        let table = |status: api::TableStatus| api::TableDescription::builder().table_status(status).build();
+        assert_eq!(dead_end(&table(api::TableStatus::Updating)), None);
+        let error = dead_end(&table(api::TableStatus::InaccessibleEncryptionCredentials)).unwrap();
+        assert!(error.message.contains("INACCESSIBLE_ENCRYPTION_CREDENTIALS") && error.hint.unwrap().contains("key"));
     }
 
     #[test]

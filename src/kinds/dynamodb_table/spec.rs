@@ -208,7 +208,8 @@ pub enum ViewType {
 pub struct Sse {
     /// Whether a KMS key of the account is used.
     pub enabled: bool,
-    /// ARN of the key; unset for the key that AWS manages in the account, `alias/aws/dynamodb`.
+    /// ARN of the key. Unset when encryption is switched on, it is the key that AWS manages in the account,
+    /// `alias/aws/dynamodb`; unset later, the key stays as it is.
     #[schemars(extend("x-computed" = true))]
     pub kms_master_key_id: Option<String>,
 }

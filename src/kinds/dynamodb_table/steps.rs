@@ -73,6 +73,10 @@ pub(super) fn between(want: &Spec, found: &Spec) -> Vec<Step> {
     if settings != Settings::default() {
         steps.push(Step::Settings(settings));
     }
+    let late = late_settings(want, found);
+    if late != Settings::default() {
+        steps.push(Step::Settings(late));
+    }
     let added = want.global_secondary_indexes.iter().filter(|index| kept(index, found).is_none());
     steps.extend(added.cloned().map(Step::AddIndex));
     if differs(&want.sse_specification, &found.sse_specification) {
@@ -136,6 +140,21 @@ fn index_settings(index: &GlobalIndex, want: &Spec, found: &Spec) -> Option<Inde
     };
     let changes = settings.provisioned_throughput.is_some() || settings.on_demand_throughput.is_some();
     changes.then_some(settings)
+}
+
+/// The call that switches to payment by request takes nothing about indexes, so that their limits come after it.
+fn late_settings(want: &Spec, found: &Spec) -> Settings {
+    if want.billing_mode == found.billing_mode || want.billing_mode == BillingMode::Provisioned {
+        return Settings::default();
+    }
+    let limited = |index: &GlobalIndex| IndexSettings {
+        index_name: index.index_name.clone(),
+        provisioned_throughput: None,
+        on_demand_throughput: index.on_demand_throughput,
+    };
+    let kept = want.global_secondary_indexes.iter().filter(|index| kept(index, found).is_some());
+    let indexes = kept.filter(|index| index.on_demand_throughput.is_some()).map(limited).collect();
+    Settings { indexes, ..Settings::default() }
 }
 
 /// Returns new limits when they differ; the default stands for no limits.
@@ -206,6 +225,21 @@ mod tests {
         let [Step::Settings(down)] = &between(&by_request, &by_units)[..] else { panic!("one step") };
         let only = Settings { billing_mode: Some(BillingMode::PayPerRequest), ..Settings::default() };
         assert_eq!(down, &only);
+    }
+
+    #[test]
+    fn limits_of_indexes_follow_a_switch_to_payment_by_request() {
+        let mut limited = index("abc", "k", None);
+        limited["on_demand_throughput"] = json!({"max_read_request_units": 10});
+        let by_request = spec(&json!({"billing_mode": "PAY_PER_REQUEST", "global_secondary_indexes": [limited]}));
+        let by_units = spec(
+            &json!({"provisioned_throughput": units(5), "global_secondary_indexes": [index("abc", "k", Some(&units(2)))]}),
+        );
+        let steps = between(&by_request, &by_units);
+        let [Step::Settings(switch), Step::Settings(limits)] = &steps[..] else { panic!("{steps:#?}") };
+        assert_eq!((switch.billing_mode, switch.indexes.len()), (Some(BillingMode::PayPerRequest), 0));
+        assert_eq!((limits.billing_mode, limits.indexes.len()), (None, 1));
+        assert_eq!(between(&by_request, &by_request), []);
     }
 
     #[test]

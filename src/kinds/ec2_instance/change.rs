@@ -4,12 +4,14 @@ use aws_sdk_ec2::operation::modify_instance_attribute::builders::ModifyInstanceA
 use aws_sdk_ec2::types as api;
 use serde::Serialize;
 
+use super::label::{RESIZED, is_resized};
 use super::spec::{Credits, Spec};
-use super::{RUN_LIMIT, STOP_LIMIT, read, state_of};
+use super::{RUN_LIMIT, STOP_LIMIT, explain_protection, read, state_of};
 use crate::aws::Cx;
 use crate::aws::error::failed;
 use crate::aws::wait::{IAM_LIMIT, Look, Wait};
-use crate::kind::{KindError, Result};
+use crate::kind::{KindError, Result, Tags};
+use crate::kinds::ec2::retag;
 
 /// Brings everything that a running instance can change from `found` to `want`; unset is AWS's choice and stays.
 pub(super) async fn converge(cx: &Cx, id: &str, want: &Spec, found: &Spec) -> Result<()> {
@@ -176,21 +178,41 @@ async fn exchange(
 }
 
 /// Changes the type, for which the instance has to stop; it runs again afterwards if it ran before.
+///
+/// A tag says that the stop was not the user's, so that a run that ends in between is made good by the next one.
 pub(super) async fn resize(cx: &Cx, instance: &api::Instance, want: &Spec) -> Result<()> {
-    let id = instance.instance_id.as_deref().unwrap_or_default();
-    let ran = state_of(instance) != "stopped";
-    if ran {
-        cx.note("stopping the instance to change its type");
-        cx.aws.ec2().stop_instances().instance_ids(id).send().await.map_err(failed("StopInstances"))?;
+    let ids = [instance.instance_id.clone().unwrap_or_default()];
+    let id = ids[0].as_str();
+    let mark = Tags::from([(RESIZED.to_owned(), "true".to_owned())]);
+    let resumed = is_resized(instance);
+    let runs = !["stopping", "stopped"].contains(&state_of(instance));
+    let present = instance.instance_type.as_ref().map(api::InstanceType::as_str);
+    if present != Some(want.instance_type.as_str()) {
+        if runs {
+            retag(cx, &ids, &mark, &[]).await?;
+            cx.note("stopping the instance to change its type");
+            let answer = cx.aws.ec2().stop_instances().instance_ids(id).send().await;
+            answer.map_err(failed("StopInstances")).map_err(explain_protection)?;
+        }
         wait_for(cx, id, "stopped", STOP_LIMIT).await?;
+        let kind = api::AttributeValue::builder().value(&want.instance_type).build();
+        modify(cx, id, |call| call.instance_type(kind)).await?;
     }
-    let kind = api::AttributeValue::builder().value(&want.instance_type).build();
-    modify(cx, id, |call| call.instance_type(kind)).await?;
-    if ran {
-        cx.aws.ec2().start_instances().instance_ids(id).send().await.map_err(failed("StartInstances"))?;
-        wait_for(cx, id, "running", RUN_LIMIT).await?;
+    if runs || resumed {
+        start(cx, id).await?;
+        retag(cx, &ids, &Tags::new(), &[RESIZED.to_owned()]).await?;
     }
     Ok(())
+}
+
+/// Starts the instance unless it runs, once it has stopped.
+async fn start(cx: &Cx, id: &str) -> Result<()> {
+    let state = read::one(cx, id).await?;
+    if state_of(&state) == "stopping" {
+        wait_for(cx, id, "stopped", STOP_LIMIT).await?;
+    }
+    cx.aws.ec2().start_instances().instance_ids(id).send().await.map_err(failed("StartInstances"))?;
+    wait_for(cx, id, "running", RUN_LIMIT).await
 }
 
 async fn wait_for(cx: &Cx, id: &str, state: &str, limit: std::time::Duration) -> Result<()> {

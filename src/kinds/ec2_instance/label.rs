@@ -1,13 +1,22 @@
-//! The tag `Name`, by which people know machines.
+//! Tags of a machine that are not the user's: the `Name` by which people know it, and what is being done to it.
 //!
 //! An instance without a `Name` of the user's gets the resource's name, and a second tag that says so: such a name is
 //! not shown as a tag, since nobody asked for it.
+
+use aws_sdk_ec2::types::Instance;
 
 use crate::kind::Tags;
 
 const NAME: &str = "Name";
 /// Says that `Name` is ours.
 const OURS: &str = "stackctl:name";
+/// Says that the instance was stopped to get another type, and is to run again.
+pub(super) const RESIZED: &str = "stackctl:resized";
+
+/// Tells whether a change of the type was begun and not ended.
+pub(super) fn is_resized(instance: &Instance) -> bool {
+    instance.tags.iter().flatten().any(|tag| tag.key.as_deref() == Some(RESIZED))
+}
 
 /// Adds the name to the tags of a new instance.
 pub(super) fn show(tags: &Tags, name: &str) -> Tags {
@@ -19,8 +28,9 @@ pub(super) fn show(tags: &Tags, name: &str) -> Tags {
     tags
 }
 
-/// Hides a name that is ours, unless the resource has another name by now.
+/// Hides a name that is ours, unless the resource has another name by now, and what is being done.
 pub(super) fn hide(mut tags: Tags, name: &str) -> Tags {
+    tags.remove(RESIZED);
     let ours = tags.remove(OURS).is_some();
     if ours && tags.get(NAME).is_some_and(|present| present == name) {
         tags.remove(NAME);

@@ -8,23 +8,57 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::spec::{BY_PARAMETER, BlockDevice, MetadataOptions, Spec};
+use super::{read, state_of};
 use crate::aws::Cx;
-use crate::aws::error::failed;
+use crate::aws::error::{failed, found};
 use crate::aws::wait::{IAM_LIMIT, Wait};
-use crate::kind::{KindError, Result, Tags};
+use crate::kind::{Class, KindError, Result, Tags};
 use crate::kinds::ec2::tag_specification;
+
+/// How many ended launches are passed over before EC2 is taken to be out of order.
+const MOST_ENDED: usize = 24;
+/// Age, in seconds, from which an instance that cannot be seen is one that has ended and not one that is to come.
+const OLD: i64 = 600;
 
 /// Launches one instance and returns its id. `before` are the ids of the resource's earlier instances: with them the
 /// token of a launch that follows a termination differs, and that of a repeated launch does not.
+///
+/// EC2 shows an instance for an hour after its end and keeps its token for a day (EC2 API, Ensuring idempotency): in
+/// between it answers with the instance that has ended, which then counts as one of those before.
 pub(super) async fn run(cx: &Cx, want: &Spec, tags: &Tags, before: &[String]) -> Result<String> {
-    let request = request(cx, want, tags).await?.client_token(token(cx, want, tags, before));
+    let request = request(cx, want, tags).await?;
+    let mut before = before.to_vec();
+    for _ in 0..MOST_ENDED {
+        let instance = launch(cx, request.clone().client_token(token(cx, want, tags, &before))).await?;
+        let id = instance.instance_id.clone().unwrap_or_default();
+        if !is_over(cx, &instance).await? {
+            return Ok(id);
+        }
+        before.push(id);
+        before.sort();
+    }
+    Err(KindError::new(Class::Other, "RunInstances answers with instances that have ended, again and again"))
+}
+
+async fn launch(cx: &Cx, request: RunInstancesFluentBuilder) -> Result<api::Instance> {
     let call = || async { request.clone().send().await.map_err(failed("RunInstances")) };
     let what = "EC2 to know the instance profile and the security groups";
     let passes = |error: &KindError| is_fresh_profile(error) || is_fresh_group(error);
     let answer = Wait::new(what, IAM_LIMIT).retry(cx, passes, call).await.map_err(explain)?;
     let instance = answer.instances.unwrap_or_default().into_iter().next();
-    let id = instance.and_then(|instance| instance.instance_id);
-    id.ok_or_else(|| KindError::invalid("RunInstances answered without an instance"))
+    let instance = instance.filter(|instance| instance.instance_id.is_some());
+    instance.ok_or_else(|| KindError::invalid("RunInstances answered without an instance"))
+}
+
+/// Tells whether the answer of a launch is about an instance of an earlier day that has ended.
+async fn is_over(cx: &Cx, instance: &api::Instance) -> Result<bool> {
+    let ended = |instance: &api::Instance| ["shutting-down", "terminated"].contains(&state_of(instance));
+    let launched = instance.launch_time.map_or(i64::MAX, |time| time.secs());
+    if ended(instance) || launched > jiff::Timestamp::now().as_second() - OLD {
+        return Ok(ended(instance));
+    }
+    let id = instance.instance_id.as_deref().unwrap_or_default();
+    Ok(found(read::one(cx, id).await)?.is_none_or(|shown| ended(&shown)))
 }
 
 fn is_fresh_profile(error: &KindError) -> bool {
@@ -139,13 +173,12 @@ fn metadata(options: &MetadataOptions) -> api::InstanceMetadataOptionsRequest {
 }
 
 fn placement(want: &Spec) -> Option<api::Placement> {
-    if want.availability_zone.is_none() && want.tenancy.is_none() && want.placement_group.is_none() {
+    if want.availability_zone.is_none() && want.tenancy.is_none() {
         return None;
     }
     let placement = api::Placement::builder()
         .set_availability_zone(want.availability_zone.clone())
-        .set_tenancy(want.tenancy.map(|tenancy| api::Tenancy::from(word(&tenancy).as_str())))
-        .set_group_name(want.placement_group.clone());
+        .set_tenancy(want.tenancy.map(|tenancy| api::Tenancy::from(word(&tenancy).as_str())));
     Some(placement.build())
 }
 

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::label::is_resized;
 use super::spec::{
     BY_PARAMETER, BlockDevice, CpuOptions, CreditSpecification, Credits, MetadataOptions, Shutdown, Spec, plain_price,
 };
@@ -55,7 +56,7 @@ pub(super) async fn spec(cx: &Cx, instance: &Instance, want: Option<&Spec>) -> R
     let wanted_image = want.map(|want| want.image_id.clone()).filter(|image| image.starts_with(BY_PARAMETER));
     Ok(Spec {
         image_id: wanted_image.or_else(|| instance.image_id.clone()).unwrap_or_default(),
-        instance_type: instance.instance_type.as_ref().map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
+        instance_type: type_of(instance),
         spot: instance.instance_lifecycle == Some(InstanceLifecycleType::Spot),
         spot_max_price: price,
         key_name: some(instance.key_name.as_ref()),
@@ -67,6 +68,7 @@ pub(super) async fn spec(cx: &Cx, instance: &Instance, want: Option<&Spec>) -> R
         iam_instance_profile: profile_of(instance),
         user_data: None,
         user_data_text: script,
+        boot_report: None,
         metadata_options: metadata(instance.metadata_options.as_ref()),
         ebs_optimized: instance.ebs_optimized,
         monitoring: is_monitored(instance),
@@ -75,7 +77,6 @@ pub(super) async fn spec(cx: &Cx, instance: &Instance, want: Option<&Spec>) -> R
         instance_initiated_shutdown_behavior: shutdown,
         source_dest_check: instance.source_dest_check.unwrap_or(true),
         tenancy: placement.and_then(|placement| placement.tenancy.as_ref()).and_then(|tenancy| word(tenancy.as_str())),
-        placement_group: some(placement.and_then(|placement| placement.group_name.as_ref())),
         credit_specification: credits,
         cpu_options: instance.cpu_options.as_ref().and_then(|options| {
             Some(CpuOptions { core_count: options.core_count?, threads_per_core: options.threads_per_core? })
@@ -83,6 +84,16 @@ pub(super) async fn spec(cx: &Cx, instance: &Instance, want: Option<&Spec>) -> R
         root_block_device: root,
         block_devices: others,
     })
+}
+
+/// An interrupted change of the type is one that is still to be made: the instance is not back yet.
+fn type_of(instance: &Instance) -> String {
+    let kind = instance.instance_type.as_ref().map_or("", |kind| kind.as_str());
+    if is_resized(instance) {
+        format!("{kind} ({}, its change was interrupted)", state_of(instance))
+    } else {
+        kind.to_owned()
+    }
 }
 
 fn some(text: Option<&String>) -> Option<String> {
@@ -161,7 +172,17 @@ fn decode(text: &str) -> String {
 }
 
 /// Reads the volume that it boots from, and of the others those that are wanted: the rest may be anybody's.
+/// Returns the volumes of a machine that has just been started and does not show them yet: those it is to have.
+fn coming(instance: &Instance, want: Option<&Spec>) -> Option<(Option<BlockDevice>, Devices)> {
+    let shown = instance.block_device_mappings.as_ref().is_some_and(|mappings| !mappings.is_empty());
+    let want = want.filter(|_| state_of(instance) == "pending" && !shown)?;
+    Some((want.root_block_device.clone(), want.block_devices.clone()))
+}
+
 async fn volumes(cx: &Cx, instance: &Instance, want: Option<&Spec>) -> Result<(Option<BlockDevice>, Devices)> {
+    if let Some(coming) = coming(instance, want) {
+        return Ok(coming);
+    }
     let wanted = want.and_then(|want| want.block_devices.as_ref());
     let root = instance.root_device_name.as_ref();
     let mut others = BTreeMap::new();
@@ -223,7 +244,7 @@ async fn spot_price(cx: &Cx, instance: &Instance) -> Result<Option<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aws_sdk_ec2::types::IamInstanceProfile;
+    use aws_sdk_ec2::types::{IamInstanceProfile, InstanceState, InstanceStateName};
 
     #[test]
     fn a_profile_is_known_by_its_name() {
@@ -232,6 +253,26 @@ mod tests {
         let instance = Instance::builder().iam_instance_profile(profile).build();
         assert_eq!(profile_of(&instance).as_deref(), Some("producer"));
         assert_eq!(profile_of(&Instance::builder().build()), None);
+    }
+
+    #[test]
+    fn an_interrupted_change_of_the_type_is_a_difference() {
+        let instance = Instance::builder().instance_type("t3.small".into());
+        assert_eq!(type_of(&instance.clone().build()), "t3.small");
+        let mark = aws_sdk_ec2::types::Tag::builder().key(crate::kinds::ec2_instance::label::RESIZED).build();
+        assert_ne!(type_of(&instance.tags(mark).build()), "t3.small");
+    }
+
+    #[test]
+    fn a_machine_that_starts_has_the_volumes_that_it_is_to_have() {
+        let want = serde_json::json!({"image_id": "ami-1", "instance_type": "t3.micro", "root_block_device": {"volume_size": 9}});
+        let want: Spec = serde_json::from_value(want).unwrap();
+        let state =
+            |name: InstanceStateName| Instance::builder().state(InstanceState::builder().name(name).build()).build();
+        let starts = state(InstanceStateName::Pending);
+        assert_eq!(coming(&starts, Some(&want)), Some((want.root_block_device.clone(), None)));
+        assert_eq!(coming(&starts, None), None);
+        assert_eq!(coming(&state(InstanceStateName::Running), Some(&want)), None);
     }
 
     #[test]

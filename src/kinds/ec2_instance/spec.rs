@@ -50,10 +50,11 @@ pub struct Spec {
     pub associate_public_ip_address: Option<bool>,
     /// Security groups; unset for the VPC's default group.
     #[serde(default)]
-    #[schemars(extend("x-computed" = true))]
+    #[schemars(extend("x-computed" = true, "x-pins" = "ec2_security_group"))]
     pub security_group_ids: Option<BTreeSet<String>>,
     /// Name of the instance profile whose role the machine has; unset for none.
     #[serde(default)]
+    #[schemars(extend("x-loses" = "iam_instance_profile"))]
     pub iam_instance_profile: Option<String>,
     /// Script or cloud-init document that runs once, at first boot. A change of its text makes a new machine.
     #[serde(default, deserialize_with = "user_data")]
@@ -63,6 +64,11 @@ pub struct Spec {
     #[serde(default)]
     #[schemars(extend("x-immutable" = true, "x-derived" = true))]
     pub user_data_text: Option<String>,
+    /// Name of the SSM parameter into which the user data writes how the boot went: a line of instance id, time and `ok`
+    /// or what failed, then the end of its log. `show` and `verify` report it; EC2 itself never tells.
+    #[serde(default)]
+    #[schemars(extend("x-source" = true))]
+    pub boot_report: Option<String>,
     /// Instance metadata service.
     #[serde(default)]
     pub metadata_options: MetadataOptions,
@@ -90,10 +96,6 @@ pub struct Spec {
     #[serde(default)]
     #[schemars(extend("x-immutable" = true, "x-computed" = true))]
     pub tenancy: Option<Tenancy>,
-    /// Placement group; unset for none.
-    #[serde(default)]
-    #[schemars(extend("x-immutable" = true))]
-    pub placement_group: Option<String>,
     /// CPU credits of T types; unset for the type's default.
     #[serde(default)]
     #[schemars(extend("x-computed" = true))]

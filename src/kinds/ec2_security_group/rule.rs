@@ -24,6 +24,7 @@ pub struct Rule {
     /// IPv6 addresses, such as `2001:db8::/32`.
     pub cidr_ipv6: Option<String>,
     /// Group of the other side; `self` for this one, `<account>/<id>` for one of another account.
+    #[schemars(extend("x-pins" = "ec2_security_group"))]
     pub source_security_group_id: Option<String>,
     /// Prefix list of the other side.
     pub prefix_list_id: Option<String>,

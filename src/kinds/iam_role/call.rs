@@ -65,7 +65,7 @@ pub(super) async fn names_on_path(cx: &Cx) -> Result<Vec<String>> {
     Ok(roles.map_err(failed("ListRoles"))?.into_iter().map(|role| role.role_name).collect())
 }
 
-pub(super) async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<()> {
+pub(super) async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<Role> {
     let trust = want.assume_role_policy.as_ref().map(PolicyDocument::to_text);
     let tags = iam::tag_list(tags)?;
     let request = || {
@@ -77,7 +77,10 @@ pub(super) async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<()> {
             .set_permissions_boundary(want.permissions_boundary.clone())
             .set_tags(Some(tags.clone()))
     };
-    let call = || async { request().send().await.map_err(failed("CreateRole")).map(|_| ()) };
+    let call = || async {
+        let answer = request().send().await.map_err(failed("CreateRole"))?;
+        answer.role.ok_or_else(|| KindError::not_found("the answer has no role"))
+    };
     let boundary = want.permissions_boundary.as_deref().unwrap_or_default();
     let passes = |error: &KindError| iam::is_new_principal(error) || is_new_policy(cx, boundary, error);
     iam::patient(cx, "what the role refers to to be known", passes, call).await

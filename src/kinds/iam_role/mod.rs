@@ -6,6 +6,8 @@
 mod call;
 mod spec;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use aws_sdk_iam::types::Role;
 use futures::{StreamExt, TryStreamExt, stream};
 use schemars::JsonSchema;
@@ -76,20 +78,13 @@ impl Kind for IamRole {
     }
 
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, RoleOutputs)> {
-        if let Err(error) = call::create(cx, want, tags).await {
-            if error.code != "EntityAlreadyExists" {
-                return Err(error);
-            }
-            let present = found(call::get(cx).await)?;
-            marks::settle(&iam::tags_of(present.and_then(|role| role.tags)), tags, error)?;
-        }
-        let what = format!("role {}", cx.key.name);
-        iam::wait_visible(cx, &what, || async { Ok(found(call::get(cx).await)?.map(|role| role.arn)) }).await?;
-        let fresh = Self::observe(cx, Some(want)).await?;
-        let fresh = fresh.ok_or_else(|| KindError::not_found(format!("{what} vanished while it was set up")))?;
-        converge(cx, want, &fresh.spec, |_| true).await?;
+        let outputs = match call::create(cx, want, tags).await {
+            Ok(role) => fill(cx, want, outputs_of(role)).await?,
+            Err(error) if error.code == "EntityAlreadyExists" => settle_existing(cx, want, tags, error).await?,
+            Err(error) => return Err(error),
+        };
         call::wait_listed(cx, want).await?;
-        Ok((fresh.physical, fresh.outputs))
+        Ok((outputs.name.clone(), outputs))
     }
 
     async fn update(cx: &Cx, want: &Spec, found: &Spec, changes: &Changes<'_>) -> Result<()> {
@@ -132,6 +127,30 @@ impl Kind for IamRole {
         let owned = owned.map(|role| Owned { physical: role.role_name, tags: iam::tags_of(role.tags) });
         Ok(owned.filter(|role| marks::stack_of(&role.tags) == Some(&cx.key.stack)).collect())
     }
+}
+
+/// Gives a new role its policies. It has nothing else yet than what it was made with, so nothing has to be read, and the
+/// wait for it to be seen goes on beside: a write that comes too early is repeated.
+async fn fill(cx: &Cx, want: &Spec, outputs: RoleOutputs) -> Result<RoleOutputs> {
+    let bare = Spec { inline_policies: BTreeMap::new(), managed_policy_arns: BTreeSet::new(), ..want.clone() };
+    tokio::try_join!(wait_visible(cx), give(cx, want, &bare, &|_: &str| true))?;
+    Ok(outputs)
+}
+
+/// After "already exists": a lost answer of our own call is success, anybody else's role is not ours.
+async fn settle_existing(cx: &Cx, want: &Spec, tags: &Tags, error: KindError) -> Result<RoleOutputs> {
+    let present = found(call::get(cx).await)?;
+    marks::settle(&iam::tags_of(present.and_then(|role| role.tags)), tags, error)?;
+    wait_visible(cx).await?;
+    let fresh = IamRole::observe(cx, Some(want)).await?;
+    let fresh = fresh.ok_or_else(|| KindError::not_found(format!("role {} vanished", cx.key.name)))?;
+    converge(cx, want, &fresh.spec, |_| true).await?;
+    Ok(fresh.outputs)
+}
+
+async fn wait_visible(cx: &Cx) -> Result<()> {
+    let read = || async { Ok(found(call::get(cx).await)?.map(|role| role.arn)) };
+    iam::wait_visible(cx, &format!("role {}", cx.key.name), read).await
 }
 
 fn outputs_of(role: Role) -> RoleOutputs {

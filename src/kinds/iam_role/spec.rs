@@ -18,6 +18,7 @@ pub struct Spec {
     #[schemars(with = "fields::OneOrMany", extend("x-source" = true))]
     pub service: BTreeSet<String>,
     /// Trust policy: who may take on the role. Either this or `service`.
+    #[schemars(extend("x-loses" = "iam_role"))]
     pub assume_role_policy: Option<PolicyDocument>,
     /// Description, up to 1000 characters.
     #[serde(deserialize_with = "fields::text")]
@@ -28,11 +29,11 @@ pub struct Spec {
     pub max_session_duration: i32,
     /// ARN of the policy that limits what the role can be allowed at all; unset for none.
     #[serde(deserialize_with = "fields::text")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("x-pins" = "iam_policy"))]
     pub permissions_boundary: Option<String>,
     /// ARNs of the managed policies attached to the role: all of them; what is not listed is detached.
     #[serde(deserialize_with = "fields::texts")]
-    #[schemars(with = "fields::OneOrMany")]
+    #[schemars(with = "fields::OneOrMany", extend("x-loses" = "iam_policy"))]
     pub managed_policy_arns: BTreeSet<String>,
     /// Policies kept in the role itself, by name: all of them; what is not listed is deleted.
     pub inline_policies: BTreeMap<String, PolicyDocument>,
@@ -94,6 +95,12 @@ impl Spec {
         }
         if self.description.as_ref().is_some_and(|text| text.chars().count() > 1000) {
             faults.push(Fault::new("description", "a description has at most 1000 characters"));
+        }
+        // IAM API, `CreateRole`; those of policies may have any letters.
+        let takes = |letter: char| matches!(letter, '\t' | '\n' | '\r' | ' '..='~' | '\u{a1}'..='\u{ff}');
+        if let Some(letter) = self.description.iter().flat_map(|text| text.chars()).find(|letter| !takes(*letter)) {
+            let fault = Fault::new("description", format!("IAM does not accept the character {letter:?} here"));
+            faults.push(fault.help("use characters up to U+00FF only"));
         }
         let bounds = self.permissions_boundary.iter().map(|arn| ("permissions_boundary", arn));
         let attached = self.managed_policy_arns.iter().map(|arn| ("managed_policy_arns", arn));
@@ -167,6 +174,13 @@ mod tests {
         assert_eq!(faults("lambda")[0].path, "service");
         assert_eq!(faults("ec2.amazonaws.com.cn"), []);
         assert_eq!(faults("${var.service}"), []);
+    }
+
+    #[test]
+    fn descriptions_have_letters_of_western_europe() {
+        let faults = |text: &str| spec(json!({"description": text})).faults();
+        assert_eq!(faults("Crème brûlée"), []);
+        assert_eq!(faults("Роль")[0].path, "description");
     }
 
     #[test]

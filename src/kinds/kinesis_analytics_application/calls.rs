@@ -1,5 +1,6 @@
 //! The calls: describe, create, edit with version ids, start, stop, delete, and the waits between them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_sdk_kinesisanalytics::types::{ApplicationDetail, ApplicationStatus, InputConfiguration, Tag};
@@ -60,18 +61,18 @@ pub(super) fn tags(tags: &Tags) -> Result<Vec<Tag>> {
 /// Lists names and ARNs of all applications. The operation has no paginator (`facts/aws.md` 2.1).
 pub(super) async fn list(cx: &Cx) -> Result<Vec<(String, String)>> {
     let mut all: Vec<(String, String)> = Vec::new();
+    let mut start = None;
     loop {
-        let start = all.last().map(|(name, _)| name.clone());
         let request = cx.aws.analytics().list_applications().limit(50).set_exclusive_start_application_name(start);
         let page = request.send().await.map_err(failed("ListApplications"))?;
-        let more = page.has_more_applications && !page.application_summaries.is_empty();
+        let last = page.application_summaries.last().map(|one| one.application_name.clone());
         let alive =
             page.application_summaries.into_iter().filter(|one| one.application_status != ApplicationStatus::Deleting);
-        let before = all.len();
         all.extend(alive.map(|one| (one.application_name, one.application_arn)));
-        if !more || all.len() == before {
+        if !page.has_more_applications || last.is_none() {
             return Ok(all);
         }
+        start = last;
     }
 }
 
@@ -142,7 +143,13 @@ async fn settled(cx: &Cx, verb: &str) -> Result<ApplicationDetail> {
 async fn wait_for(cx: &Cx, verb: &str, state: &str, fits: fn(&ApplicationStatus) -> bool) -> Result<ApplicationDetail> {
     let what = format!("application {} to become {state}", cx.key.handle());
     let look = || async {
-        let detail = describe(cx).await?;
+        let detail = match describe(cx).await {
+            // An application made a moment ago may not be found yet.
+            Err(error) if error.is_not_found() && verb == "create" => {
+                return Ok(Look::Pending("not visible".to_owned()));
+            }
+            other => other?,
+        };
         let status = detail.application_status.clone();
         Ok(if fits(&status) { Look::Done(detail) } else { Look::Pending(status.as_str().to_owned()) })
     };
@@ -183,7 +190,7 @@ pub(super) async fn converge(cx: &Cx, want: &Spec, verb: &str) -> Result<()> {
             return Ok(());
         };
         if last.as_ref() == Some(&edit) {
-            let text = format!("the application took an edit and still differs: {edit:?}");
+            let text = format!("the application took an edit and still differs: {}", edit.operation());
             return Err(KindError::new(Class::Other, text));
         }
         wait_version(cx, verb, version).await?;
@@ -294,10 +301,31 @@ pub(super) async fn set_status(cx: &Cx, want: &Spec, verb: &str) -> Result<()> {
     let patience = Wait::new("other edits of the application to be over", cx.limit(verb, LIMIT));
     patience.retry(cx, |error| error.class == Class::Busy, || iam.retry(cx, not_yet, flip)).await?;
     let reached = match want.status {
-        Status::Running => wait_for(cx, verb, "RUNNING", |status| *status == ApplicationStatus::Running).await,
+        Status::Running => wait_running(cx, verb).await,
         Status::Stopped => wait_for(cx, verb, "READY", |status| *status == ApplicationStatus::Ready).await,
     };
     reached.map(|_| ())
+}
+
+/// Waits for RUNNING. An application that falls back from STARTING to READY could not be started, and stays so.
+async fn wait_running(cx: &Cx, verb: &str) -> Result<ApplicationDetail> {
+    let starting = AtomicBool::new(false);
+    let look = || async {
+        let detail = describe(cx).await?;
+        match &detail.application_status {
+            ApplicationStatus::Running => Ok(Look::Done(detail)),
+            ApplicationStatus::Ready if starting.load(Ordering::Relaxed) => {
+                Err(KindError::new(Class::Other, "the application went back from STARTING to READY")
+                    .hint("its log stream says why: give it one with cloud_watch_logging_options"))
+            }
+            status => {
+                starting.fetch_or(*status == ApplicationStatus::Starting, Ordering::Relaxed);
+                Ok(Look::Pending(status.as_str().to_owned()))
+            }
+        }
+    };
+    let what = format!("application {} to become RUNNING", cx.key.handle());
+    Wait::new(what, cx.limit(verb, LIMIT)).every(Duration::from_secs(10)).until(cx, look).await
 }
 
 async fn start(cx: &Cx, want: &Spec, live: &ApplicationDetail) -> Result<()> {

@@ -28,6 +28,24 @@ pub(super) enum Edit {
     DeleteLogging(String),
 }
 
+impl Edit {
+    /// Returns the operation that it is.
+    pub(super) fn operation(&self) -> &'static str {
+        match self {
+            Self::AddLogging(_) => "AddApplicationCloudWatchLoggingOption",
+            Self::AddInput(_) => "AddApplicationInput",
+            Self::AddProcessing(..) => "AddApplicationInputProcessingConfiguration",
+            Self::AddReference(_) => "AddApplicationReferenceDataSource",
+            Self::Update(_) => "UpdateApplication",
+            Self::AddOutput(_) => "AddApplicationOutput",
+            Self::DeleteOutput(_) => "DeleteApplicationOutput",
+            Self::DeleteProcessing(_) => "DeleteApplicationInputProcessingConfiguration",
+            Self::DeleteReference(_) => "DeleteApplicationReferenceDataSource",
+            Self::DeleteLogging(_) => "DeleteApplicationCloudWatchLoggingOption",
+        }
+    }
+}
+
 /// Returns the next call, or nothing when the application is as wanted; whether it runs is not looked at.
 pub(super) fn next(want: &Spec, live: &api::ApplicationDetail) -> Result<Option<Edit>> {
     if let Some(edit) = addition(want, live)? {

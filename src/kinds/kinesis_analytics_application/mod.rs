@@ -5,6 +5,7 @@
 
 mod calls;
 mod edits;
+mod path;
 mod spec;
 mod wire;
 
@@ -22,7 +23,9 @@ pub use spec::{
 use crate::aws::Cx;
 use crate::aws::error::{failed, found};
 use crate::aws::marks;
-use crate::kind::{Changes, Fault, Files, Grant, Key, Kind, Naming, Observed, Outputs, Owned, Place, Result, Tags};
+use crate::kind::{
+    Changes, Check, Fault, Files, Grant, Hop, Key, Kind, Naming, Observed, Outputs, Owned, Path, Place, Result, Tags,
+};
 
 /// A Kinesis Data Analytics application for SQL.
 pub struct KinesisAnalyticsApplication;
@@ -58,6 +61,9 @@ impl Kind for KinesisAnalyticsApplication {
         },
     ];
 
+    const PATH: Path =
+        Path { ready: &["RUNNING"], mend: "run `stackctl apply`: it starts the application", ..Path::NONE };
+
     type Spec = Spec;
     type Outputs = ApplicationOutputs;
 
@@ -80,12 +86,20 @@ impl Kind for KinesisAnalyticsApplication {
         Outputs::from_iter([("arn".to_owned(), arn.into()), ("name".to_owned(), key.name.clone().into())])
     }
 
+    fn hops(spec: &Spec) -> Vec<Hop> {
+        path::hops(spec)
+    }
+
+    async fn probe(_: &Cx, hop: &Hop, found: &Spec) -> Result<Vec<Check>> {
+        Ok(path::binding(hop, found).into_iter().collect())
+    }
+
     async fn observe(cx: &Cx, _: Option<&Spec>) -> Result<Option<Observed<Spec, ApplicationOutputs>>> {
         let Some(detail) = found(calls::describe(cx).await)? else { return Ok(None) };
         if detail.application_status == ApplicationStatus::Deleting {
             return Ok(None);
         }
-        let tags = calls::tags_of(cx, &detail.application_arn).await?;
+        let Some(tags) = found(calls::tags_of(cx, &detail.application_arn).await)? else { return Ok(None) };
         Ok(Some(Observed {
             physical: detail.application_name.clone(),
             spec: wire::spec_of(&detail),

@@ -253,10 +253,17 @@ fn uuid_in(text: &str) -> Option<String> {
 pub(super) async fn settled(cx: &Cx, uuid: &str, verb: &str) -> Result<Mapping> {
     let wait = Wait::new(format!("mapping {uuid} to be settled"), cx.limit(verb, LIMIT));
     wait.until(cx, || async {
-        // A mapping made a moment ago may not be found yet (facts/aws.md 11b.7).
-        let Some(mapping) = found(get(cx, uuid).await)? else { return Ok(Look::Pending("not found".to_owned())) };
+        let mapping = match get(cx, uuid).await {
+            // A mapping made a moment ago may not be found yet (facts/aws.md 11b.7).
+            Err(error) if error.is_not_found() && verb == "create" => {
+                return Ok(Look::Pending("not found".to_owned()));
+            }
+            other => other?,
+        };
         match mapping.state() {
             Some("Enabled" | "Disabled") | None => Ok(Look::Done(mapping)),
+            Some("Deleting") => Err(KindError::new(Class::Other, format!("mapping {uuid} is being deleted"))
+                .hint("run the same command again once it is gone")),
             Some(state) => {
                 let reason = mapping.state_transition_reason().unwrap_or_default();
                 Ok(Look::Pending(format!("{state} {reason}").trim_end().to_owned()))

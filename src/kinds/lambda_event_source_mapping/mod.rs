@@ -17,7 +17,9 @@ pub use spec::{
 use crate::aws::Cx;
 use crate::aws::error::{failed, found};
 use crate::aws::marks;
-use crate::kind::{Changes, Fault, Kind, Naming, Observed, Owned, Place, Result, Tags};
+use crate::kind::{
+    Changes, Check, End, Fault, Holder, Hop, Kind, Naming, Observed, Owned, Path, Place, Result, Side, Tags,
+};
 
 /// An event source mapping.
 pub struct LambdaEventSourceMapping;
@@ -44,11 +46,27 @@ fn arn_of(place: &Place, uuid: &str) -> String {
 /// Lists of tags that are read at once; these calls share 15 a second (`facts/aws.md` 11a.6).
 const READERS: usize = 4;
 
+/// What polling a source takes (Lambda's managed policies for each).
+fn read_actions(source: &str) -> &'static [&'static str] {
+    if source.contains(":dynamodb:") {
+        return &["dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:DescribeStream"];
+    }
+    if source.contains(":sqs:") {
+        return &["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"];
+    }
+    &["kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards"]
+}
+
 impl Kind for LambdaEventSourceMapping {
     const TYPE: &'static str = "lambda_event_source_mapping";
     const TITLE: &'static str = "Lambda event source mapping";
     const DELETE_RANK: u8 = 20;
     const NAMING: Naming = Naming::Assigned;
+    const PATH: Path = Path {
+        ready: &["Enabled"],
+        mend: "see the function's log; `stackctl apply` enables the mapping",
+        ..Path::NONE
+    };
 
     type Spec = Spec;
     type Outputs = MappingOutputs;
@@ -61,6 +79,33 @@ impl Kind for LambdaEventSourceMapping {
         // One mapping per source and function (facts/aws.md 11b.3); what is not known yet may turn out the same.
         let same = |want: &str, found: &str| want == found || want.contains("${");
         same(&want.event_source_arn, &found.event_source_arn) && same(&want.function_name, &found.function_name)
+    }
+
+    fn hops(spec: &Spec) -> Vec<Hop> {
+        let function = || End::other(&spec.function_name);
+        let read = Hop::new(End::other(&spec.event_source_arn), function(), "event source mapping").needs(
+            Holder::At(Side::To),
+            Side::From,
+            read_actions(&spec.event_source_arn),
+        );
+        let failures = spec.destination_config.on_failure.destination.iter().map(|target| {
+            Hop::new(function(), End::other(target), "failure destination").needs(Holder::At(Side::From), Side::To, &[])
+        });
+        std::iter::once(read).chain(failures).collect()
+    }
+
+    async fn probe(cx: &Cx, _: &Hop, _: &Spec) -> Result<Vec<Check>> {
+        let result = calls::get(cx, cx.key.handle()).await?.last_processing_result.unwrap_or_default();
+        let check = match result.as_str() {
+            "" => return Ok(Vec::new()),
+            "No records processed" => Check::unknown("Lambda has not processed a batch yet"),
+            "OK" => Check::ok("the last batch was processed"),
+            problem if problem.starts_with("PROBLEM") => {
+                Check::failed(format!("the last batch was not processed: {problem}")).help("see the function's log")
+            }
+            other => Check::unknown(format!("Lambda says of the last batch: {other}")),
+        };
+        Ok(vec![check])
     }
 
     async fn observe(cx: &Cx, want: Option<&Spec>) -> Result<Option<Observed<Spec, MappingOutputs>>> {

@@ -16,6 +16,8 @@ use crate::aws::wait::{Look, Wait};
 use crate::kind::{Class, KindError, Result, Tags};
 use crate::package::lambda::pack;
 
+/// Most that one call can carry of a zip; larger ones go through S3 (`facts/aws.md` 11a.3).
+const MOST_ZIP: usize = 50 * 1024 * 1024;
 /// Limits of waiting: Terraform's (`facts/aws.md` 11a.3).
 const IAM_LIMIT: Duration = Duration::from_mins(5);
 const LIMIT: Duration = Duration::from_mins(10);
@@ -72,7 +74,16 @@ fn zip_of(want: &Spec) -> Result<Option<Blob>> {
         let text = format!("the files of {path} changed since the plan was made");
         return Err(KindError::invalid(text).hint("make the plan again"));
     }
+    check_size(path, package.zip.len())?;
     Ok(Some(Blob::new(package.zip)))
+}
+
+fn check_size(path: &str, size: usize) -> Result<()> {
+    if size <= MOST_ZIP {
+        return Ok(());
+    }
+    let text = format!("the zip of {path} has {} MB, and Lambda takes 50 MB at once", size / (1024 * 1024));
+    Err(KindError::invalid(text).hint("put the zip into a bucket and set s3_bucket and s3_key, or use layers"))
 }
 
 /// Creates the function and waits until it can be invoked.
@@ -129,10 +140,12 @@ async fn settle_existing(cx: &Cx, tags: &Tags, error: KindError) -> Result<()> {
 pub(super) async fn wait_ready(cx: &Cx, verb: &str) -> Result<FunctionConfiguration> {
     let wait = Wait::new(format!("function {} to be ready", cx.key.handle()), cx.limit(verb, LIMIT));
     wait.until(cx, || async {
-        // A function made a moment ago may not be found yet.
-        let Some(answer) = found(get(cx).await)? else { return Ok(Look::Pending("not found".to_owned())) };
-        let Some(function) = answer.configuration else { return Ok(Look::Pending("not found".to_owned())) };
-        look(function)
+        let function = match get(cx).await {
+            // A function made a moment ago may not be found yet.
+            Err(error) if error.is_not_found() && verb == "create" => None,
+            other => other?.configuration,
+        };
+        function.map_or_else(|| Ok(Look::Pending("not found".to_owned())), look)
     })
     .await
 }
@@ -148,7 +161,9 @@ fn look(function: FunctionConfiguration) -> Result<Look<FunctionConfiguration>> 
             let text = format!("the update failed: {}", reason(function.last_update_status_reason.as_ref()));
             Err(KindError::new(Class::Other, text))
         }
-        (Some(state @ (State::Pending | State::Deleting)), _) => Ok(Look::Pending(state.as_str().to_owned())),
+        (Some(State::Deleting), _) => Err(KindError::new(Class::Other, "the function is being deleted")
+            .hint("run the same command again once it is gone")),
+        (Some(state @ State::Pending), _) => Ok(Look::Pending(state.as_str().to_owned())),
         (_, Some(status @ LastUpdateStatus::InProgress)) => Ok(Look::Pending(status.as_str().to_owned())),
         _ => Ok(Look::Done(function)),
     }
@@ -338,4 +353,24 @@ pub(super) async fn delete(cx: &Cx) -> Result<()> {
         })
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_waiting_ends_is_told_at_once() {
+        let function = |state: State| FunctionConfiguration::builder().state(state).build();
+        assert!(matches!(look(function(State::Pending)), Ok(Look::Pending(_))));
+        for state in [State::Failed, State::Deleting] {
+            assert!(look(function(state)).is_err());
+        }
+    }
+
+    #[test]
+    fn large_zips_are_told_the_way_through_s3() {
+        assert!(check_size("code", MOST_ZIP).is_ok());
+        assert!(check_size("code", MOST_ZIP + 1).unwrap_err().hint.unwrap().contains("s3_bucket"));
+    }
 }

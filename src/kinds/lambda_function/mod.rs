@@ -21,7 +21,10 @@ pub use spec::{
 use crate::aws::Cx;
 use crate::aws::error::{failed, found};
 use crate::aws::marks;
-use crate::kind::{Changes, Fault, Files, Grant, Key, Kind, Naming, Observed, Outputs, Owned, Place, Result, Tags};
+use crate::kind::{
+    Changes, End, Fault, Files, Grant, Holder, Hop, Key, Kind, Naming, Observed, Outputs, Owned, Path, Place, Result,
+    Side, Tags,
+};
 
 /// A Lambda function.
 pub struct LambdaFunction;
@@ -61,6 +64,9 @@ impl Kind for LambdaFunction {
         actions: &["lambda:InvokeFunction", "lambda:GetFunctionConfiguration"],
         resources: &["", ":*"],
     }];
+
+    // A function that has not been used for long is inactive until the next event.
+    const PATH: Path = Path { ready: &["Active", "Inactive"], accepts: &["lambda:InvokeFunction"], ..Path::NONE };
 
     type Spec = Spec;
     type Outputs = FunctionOutputs;
@@ -135,6 +141,23 @@ impl Kind for LambdaFunction {
             request.send().await.map_err(failed("UntagResource"))?;
         }
         Ok(())
+    }
+
+    fn hops(spec: &Spec) -> Vec<Hop> {
+        // What a function writes to, it is told by its environment.
+        let variables = spec.environment.variables.iter();
+        let hop = |(name, value): (&String, &String)| {
+            Hop::new(End::Own, End::Hint(value.clone()), format!("environment variable {name}")).needs(
+                Holder::At(Side::From),
+                Side::To,
+                &[],
+            )
+        };
+        variables.map(hop).collect()
+    }
+
+    fn role(spec: &Spec) -> Option<String> {
+        Some(spec.role.clone())
     }
 
     async fn owned(cx: &Cx) -> Result<Vec<Owned>> {

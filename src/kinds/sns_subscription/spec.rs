@@ -16,7 +16,7 @@ use crate::kinds::json::{JsonObject, object};
 #[serde(deny_unknown_fields)]
 pub struct Spec {
     /// ARN of the topic.
-    #[schemars(extend("x-immutable" = true))]
+    #[schemars(extend("x-immutable" = true, "x-loses" = "sns_topic"))]
     pub topic_arn: String,
     /// Way of delivery.
     #[schemars(extend("x-immutable" = true))]

@@ -101,6 +101,50 @@ async fn a_new_launch_after_a_termination_is_a_new_instance() {
 }
 
 #[tokio::test]
+async fn a_launch_is_new_even_when_the_instance_before_is_no_longer_known() {
+    let subject = Account::new().subject("ec2_instance", "producer");
+    let first = subject.create(&machine(&json!({}))).await.physical;
+    subject.kind.delete(&subject.cx).await.unwrap();
+    // Without its marks it cannot be found, as an hour later; EC2 keeps the token for a day.
+    let ids = vec![first.clone()];
+    super::super::ec2::retag(&subject.cx, &ids, &Tags::new(), &[marks::STACK.to_owned()]).await.unwrap();
+    let second = subject.create(&machine(&json!({}))).await.physical;
+    assert_ne!(second, first);
+    subject.kind.delete(&subject.cx).await.unwrap();
+    super::super::ec2::retag(&subject.cx, &[second.clone()], &Tags::new(), &[marks::STACK.to_owned()]).await.unwrap();
+    let third = subject.create(&machine(&json!({}))).await.physical;
+    assert!(third != first && third != second);
+}
+
+#[tokio::test]
+async fn an_interrupted_change_of_the_type_is_ended_by_the_next_run() {
+    let account = Account::new();
+    let subject = account.subject("ec2_instance", "producer");
+    let id = subject.create(&machine(&json!({}))).await.physical;
+    let client = account.0.ec2();
+    // The run ended after the stop, before or after the type was changed.
+    for kind in ["t3.micro", "t3.small"] {
+        let mark = Tags::from([("stackctl:resized".to_owned(), "true".to_owned())]);
+        super::super::ec2::retag(&subject.cx, &[id.clone()], &mark, &[]).await.unwrap();
+        client.stop_instances().instance_ids(&id).send().await.unwrap();
+        let value = aws_sdk_ec2::types::AttributeValue::builder().value(kind).build();
+        client.modify_instance_attribute().instance_id(&id).instance_type(value).send().await.unwrap();
+        let found = subject.look(None).await.unwrap();
+        assert_eq!(found.status.as_deref(), Some("stopped"));
+        subject.update(&machine(&json!({"instance_type": "t3.small"}))).await;
+        let found = subject.look(None).await.unwrap();
+        assert_eq!(
+            (found.status.as_deref(), found.spec["instance_type"].as_str()),
+            (Some("running"), Some("t3.small"))
+        );
+    }
+    // A stop of the user's stays.
+    client.stop_instances().instance_ids(&id).send().await.unwrap();
+    subject.update(&machine(&json!({"instance_type": "t3.micro"}))).await;
+    assert_eq!(subject.look(None).await.unwrap().status.as_deref(), Some("stopped"));
+}
+
+#[tokio::test]
 async fn a_protected_instance_stays_and_doubles_are_named() {
     let account = Account::new();
     let subject = account.subject("ec2_instance", "producer");

@@ -86,6 +86,26 @@ async fn an_application_lives() {
 }
 
 #[tokio::test]
+async fn a_used_up_quota_is_asked_for_once() {
+    let cloud = Cloud::memory(Settings::default()).unwrap();
+    let account = Account::of(cloud.clone());
+    for number in 0..50 {
+        let request = account.0.analytics().create_application().application_name(format!("a{number}"));
+        request.send().await.unwrap();
+    }
+    let made = || {
+        let calls = cloud.calls();
+        calls.into_iter().find(|(_, operation, _)| operation == "CreateApplication").map(|(_, _, count)| count)
+    };
+    assert_eq!(made(), Some(50));
+    let subject = account.subject("kinesis_analytics_application", "more");
+    let want = subject.want(&json!({"application_code": "", "status": "stopped"}));
+    let error = subject.kind.create(&subject.cx, &want, &subject.tags(&want)).await.unwrap_err();
+    assert_eq!((error.class, error.code.as_str()), (Class::Quota, "LimitExceededException"));
+    assert_eq!(made(), Some(51));
+}
+
+#[tokio::test]
 async fn a_function_lives() {
     let account = with_role().await;
     let full = with(

@@ -9,46 +9,49 @@ use super::super::store::Table;
 use super::super::{Answer, Call, Fault, Outcome, Tx};
 use super::{checks, in_use, invalid, members, missing, parts, required, sql, tags, text};
 
-pub(super) const TABLE: Table = Table::regional("analytics.application");
+pub(crate) const TABLE: Table = Table::regional("analytics.application");
 /// Applications per region (`facts/aws.md` 2.7).
 const MOST_APPLICATIONS: usize = 50;
 const LONGEST_PAGE: u64 = 50;
 
 /// One application as stored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Application {
-    pub(super) arn: String,
-    pub(super) tags: BTreeMap<String, String>,
-    pub(super) name: String,
-    pub(super) description: Option<String>,
-    pub(super) code: String,
-    pub(super) version: u64,
-    pub(super) created: i64,
-    pub(super) updated: i64,
+pub(crate) struct Application {
+    pub(crate) arn: String,
+    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) name: String,
+    pub(crate) description: Option<String>,
+    pub(crate) code: String,
+    pub(crate) version: u64,
+    pub(crate) created: i64,
+    pub(crate) updated: i64,
     /// State that the application is in or moves to: READY, RUNNING, or GONE.
-    pub(super) goal: String,
+    pub(crate) goal: String,
     /// State shown until `ready_at`.
-    pub(super) moving: String,
-    pub(super) ready_at: i64,
-    pub(super) inputs: Vec<Part>,
-    pub(super) outputs: Vec<Part>,
-    pub(super) references: Vec<Part>,
-    pub(super) logging: Vec<Part>,
+    pub(crate) moving: String,
+    pub(crate) ready_at: i64,
+    /// When it was last started.
+    #[serde(default)]
+    pub(crate) started: i64,
+    pub(crate) inputs: Vec<Part>,
+    pub(crate) outputs: Vec<Part>,
+    pub(crate) references: Vec<Part>,
+    pub(crate) logging: Vec<Part>,
 }
 
 /// An input, output, reference or logging option in the form of its create request, with the id that the service gave it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Part {
-    pub(super) id: String,
-    pub(super) body: Value,
+pub(crate) struct Part {
+    pub(crate) id: String,
+    pub(crate) body: Value,
     /// `InputStartingPositionConfiguration` of an input; empty until the first start.
     #[serde(default)]
-    pub(super) position: Map<String, Value>,
+    pub(crate) position: Map<String, Value>,
 }
 
 impl Application {
     /// Returns the state at one moment.
-    pub(super) fn status(&self, now: i64) -> &str {
+    pub(crate) fn status(&self, now: i64) -> &str {
         if now < self.ready_at { &self.moving } else { &self.goal }
     }
 
@@ -133,6 +136,7 @@ pub(super) fn create(tx: &mut Tx<'_>, call: &Call) -> Outcome {
     for option in members(body, "CloudWatchLoggingOptions") {
         parts::push_logging(tx, &mut application, option)?;
     }
+    application.check_names()?;
     application.save(tx, call.now)?;
     Ok(Answer::json(json!({ "ApplicationSummary": summary(&application, call.now) })))
 }
@@ -164,6 +168,7 @@ fn fresh(call: &Call, name: &str, body: &Value) -> Result<Application, Fault> {
         goal: "READY".to_owned(),
         moving: String::new(),
         ready_at: 0,
+        started: 0,
         inputs: Vec::new(),
         outputs: Vec::new(),
         references: Vec::new(),

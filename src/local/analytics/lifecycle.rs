@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::super::{Call, Fault, Outcome, Tx};
 use super::application::{Application, load};
-use super::{empty, in_use, invalid, members, missing, required, text};
+use super::{empty, in_use, invalid, members, missing, note, required, text};
 
 /// `StartApplication`: the application must be READY and each configuration must name one of its inputs.
 pub(super) fn start(tx: &mut Tx<'_>, call: &Call) -> Outcome {
@@ -23,6 +23,15 @@ pub(super) fn start(tx: &mut Tx<'_>, call: &Call) -> Outcome {
     for configuration in configurations {
         take_position(&mut application, configuration)?;
     }
+    application.check_program().map_err(|why| misconfigured(&application, &why))?;
+    let position = application.inputs.first().and_then(|input| input.position.get("InputStartingPosition")?.as_str());
+    let since = match position {
+        Some("TRIM_HORIZON") => Some(0),
+        Some("LAST_STOPPED_POINT") => None,
+        _ => Some(call.now),
+    };
+    note::begin(tx, &application.name, application.created, since, call.now)?;
+    application.started = call.now;
     application.move_to(call, "STARTING", "RUNNING");
     application.save(tx, call.now)?;
     Ok(empty())
@@ -72,6 +81,7 @@ pub(super) fn delete(tx: &mut Tx<'_>, call: &Call) -> Outcome {
     if !matches!(status, "READY" | "RUNNING") {
         return Err(in_use(&application.name, status));
     }
+    note::forget(tx, &application.name)?;
     application.move_to(call, "DELETING", "GONE");
     application.save(tx, call.now)?;
     Ok(empty())

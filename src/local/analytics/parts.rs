@@ -172,6 +172,9 @@ pub(super) fn update(tx: &mut Tx<'_>, call: &Call) -> Outcome {
     for change in members(changes, "CloudWatchLoggingOptionUpdates") {
         checks::logging(tx, change_part(&mut application.logging, change, "CloudWatchLoggingOptionId", &[])?)?;
     }
+    if text(changes, "ApplicationCodeUpdate").is_some() {
+        application.check_names()?;
+    }
     commit_edit(tx, call, application)
 }
 
@@ -212,9 +215,9 @@ fn target_field(field: &str) -> Option<String> {
 
 /// Shows an input as `InputDescription`; in-application streams are numbered from the prefix (`facts/aws.md` 2.2).
 pub(super) fn show_input(part: &Part) -> Value {
-    let count = part.body.pointer("/InputParallelism/Count").and_then(Value::as_u64).unwrap_or(1);
     let prefix = text(&part.body, "NamePrefix").unwrap_or_default();
-    let names: Vec<_> = (1..=count).map(|number| format!("{prefix}_{number:03}")).collect();
+    let names = part.stream_names();
+    let count = names.len();
     let mut shown = json!({ "InputId": part.id, "NamePrefix": prefix, "InAppStreamNames": names });
     if let Some(processor) = part.body.pointer("/InputProcessingConfiguration/InputLambdaProcessor") {
         shown["InputProcessingConfigurationDescription"] = json!({ "InputLambdaProcessorDescription": processor });

@@ -9,7 +9,8 @@ use super::super::{Call, Fault, Outcome, Params, Tx};
 use super::catalog::Type;
 use super::launch_checks::{Plan, check};
 use super::{
-    INSTANCES, INTERFACES, Row, answer, fault, image, instance, invalid, network, new_id, rows, spot, tag, time, volume,
+    FORMER, INSTANCES, INTERFACES, Row, answer, fault, image, instance, invalid, network, new_id, rows, spot, tag,
+    time, volume,
 };
 
 const TAGGED: [&str; 4] = ["instance", "volume", "network-interface", "spot-instances-request"];
@@ -57,7 +58,8 @@ fn same_token(tx: &Tx<'_>, token: &str, digest: &str) -> Result<Vec<Row>, Fault>
     if token.is_empty() {
         return Ok(Vec::new());
     }
-    let made: Vec<Row> = rows(tx, INSTANCES)?.into_iter().filter(|row| row.secret("token") == token).collect();
+    let known = rows(tx, INSTANCES)?.into_iter().chain(rows(tx, FORMER)?);
+    let made: Vec<Row> = known.filter(|row| row.secret("token") == token).collect();
     if made.iter().any(|row| row.secret("digest") != digest) {
         let text = "Arguments on this idempotent request are inconsistent with arguments used in previous request(s).";
         return Err(fault("IdempotentParameterMismatch", text));

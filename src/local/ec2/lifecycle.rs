@@ -4,10 +4,12 @@ use serde_json::{Value, json};
 
 use super::super::{Call, Fault, Outcome, Tx, Xml};
 use super::instance::{load, move_to, state, state_value};
-use super::{INSTANCES, INTERFACES, Row, SPOT_REQUESTS, VOLUMES, answer, done, fault, missing, rows, time};
+use super::{FORMER, INSTANCES, INTERFACES, Row, SPOT_REQUESTS, VOLUMES, answer, done, fault, missing, rows, time};
 
 /// Milliseconds for which a terminated instance stays visible: about an hour (`facts/aws.md` 12b.1).
 const VISIBLE: i64 = 3_600_000;
+/// Milliseconds after its end for which an instance's client token stays known (EC2 API, Ensuring idempotency).
+const REMEMBERED: i64 = 24 * 3_600_000;
 
 /// Does what is due: an ended instance gives back its interface and volumes, and vanishes later.
 pub(super) fn settle(tx: &mut Tx<'_>, call: &Call) -> Result<(), Fault> {
@@ -17,10 +19,16 @@ pub(super) fn settle(tx: &mut Tx<'_>, call: &Call) -> Result<(), Fault> {
         }
         if call.now > row.number("ready_at") + VISIBLE {
             tx.delete(INSTANCES, row.text("instanceId"))?;
+            tx.put(FORMER, row.text("instanceId"), &row)?;
         } else if !row.flag("cleaned") {
             clean(tx, call, &row)?;
             row.hide("cleaned", true);
             tx.put(INSTANCES, row.text("instanceId"), &row)?;
+        }
+    }
+    for row in rows(tx, FORMER)? {
+        if call.now > row.number("ready_at") + REMEMBERED {
+            tx.delete(FORMER, row.text("instanceId"))?;
         }
     }
     Ok(())

@@ -168,6 +168,19 @@ fn a_client_token_launches_once() {
 }
 
 #[test]
+fn a_client_token_outlives_its_instance_by_a_day() {
+    let account = Account::new();
+    let id = account.launch(&[("ClientToken", "t")]);
+    account.ok("TerminateInstances", &[("InstanceId.1", &id)]);
+    account.0.wait(2 * 3_600_000);
+    let again = account.ok("RunInstances", &launch(&[("ClientToken", "t")]));
+    assert_eq!(first(&again, "instanceId"), id);
+    assert!(again.contains("<name>terminated</name>"), "{again}");
+    account.0.wait(24 * 3_600_000);
+    assert_ne!(account.launch(&[("ClientToken", "t")]), id);
+}
+
+#[test]
 fn launches_are_checked() {
     let account = Account::new();
     let large = STANDARD.encode(vec![0_u8; 16_385]);

@@ -13,7 +13,7 @@ use super::document::malformed;
 use super::evaluate::matches;
 
 /// Values of condition keys, by lower-case key.
-pub(super) type Context = BTreeMap<String, Vec<String>>;
+pub(crate) type Context = BTreeMap<String, Vec<String>>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Test {

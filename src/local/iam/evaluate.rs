@@ -71,10 +71,15 @@ pub(super) fn decide(policies: &[Source], action: &str, resource: &str, context:
     Verdict { decision, matched, missing }
 }
 
-fn concerns(statement: &Map<String, Value>, action: &str, resource: &str) -> bool {
+/// Tells whether a statement speaks of an action on a resource.
+pub(super) fn concerns(statement: &Map<String, Value>, action: &str, resource: &str) -> bool {
+    acts(statement, action) && named(statement, "Resource", "NotResource", |pattern| matches(pattern, resource))
+}
+
+/// Tells whether a statement speaks of an action.
+pub(super) fn acts(statement: &Map<String, Value>, action: &str) -> bool {
     let action = action.to_ascii_lowercase();
-    let acts = named(statement, "Action", "NotAction", |pattern| matches(&pattern.to_ascii_lowercase(), &action));
-    acts && named(statement, "Resource", "NotResource", |pattern| matches(pattern, resource))
+    named(statement, "Action", "NotAction", |pattern| matches(&pattern.to_ascii_lowercase(), &action))
 }
 
 fn named(statement: &Map<String, Value>, field: &str, negation: &str, fits: impl Fn(&str) -> bool) -> bool {

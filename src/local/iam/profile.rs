@@ -67,6 +67,11 @@ pub(super) fn role_arn(tx: &Tx<'_>, name_or_arn: &str) -> Result<Option<String>,
     Ok(tx.get::<role::Role>(role::ROLES, &role)?.map(|role| role.arn))
 }
 
+/// Returns the ARN of a profile.
+pub(super) fn arn(tx: &Tx<'_>, name: &str) -> Result<Option<String>, Fault> {
+    Ok(tx.get::<Profile>(PROFILES, name)?.map(|profile| profile.arn))
+}
+
 /// Returns the profiles that hold a role.
 pub(super) fn holding(tx: &Tx<'_>, role: &str) -> Result<Vec<(String, Profile)>, Fault> {
     let mut profiles: Vec<(String, Profile)> = tx.list(PROFILES)?;

@@ -40,6 +40,12 @@ impl Grants {
         Ok(Self { policies, boundary: boundary.map(Vec::from_iter) })
     }
 
+    /// Decides by the policies, and by the boundary when there is one.
+    pub(super) fn decisions(&self, action: &str, resource: &str, context: &Context) -> (Decision, Option<Decision>) {
+        let limit = self.boundary.as_ref().map(|boundary| decide(boundary, action, resource, context).decision);
+        (decide(&self.policies, action, resource, context).decision, limit)
+    }
+
     /// Decides within the boundary: what it does not allow is not allowed.
     pub(super) fn decide(&self, action: &str, resource: &str, context: &Context) -> Verdict {
         let mut verdict = decide(&self.policies, action, resource, context);

@@ -102,6 +102,11 @@ fn missing(call: &Call, name: &str) -> Fault {
     not_found(format!("Function not found: {}", call.arn("lambda", &format!("function:{name}"))))
 }
 
+/// Tells whether there is a function of this name.
+pub(crate) fn exists(tx: &Tx<'_>, name: &str) -> Result<bool, Fault> {
+    tx.has(FUNCTIONS, name)
+}
+
 /// Reads a function by name or ARN.
 pub(super) fn load(tx: &Tx<'_>, call: &Call, given: &str) -> Result<Function, Fault> {
     let name = plain_name(call, given)?;

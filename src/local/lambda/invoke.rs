@@ -1,32 +1,81 @@
-//! Invocation: Python functions run in a process of their own, with the function's code, environment and time-out.
-//!
-//! The interpreter is the machine's `python3`, whatever the function's Python version is.
-
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+//! `Invoke`: what is asked of a function, and how its run is answered.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::super::protocol::Later;
-use super::super::{Answer, Call, Fault, Outcome, Tx};
-use super::function::{Function, load};
-use super::{code, conflict, invalid, query};
+use super::super::{Answer, Call, Cloud, Fault, Input, Outcome, Tx};
+use super::function::load;
+use super::run::{self, Event, Queued, Run, Subject};
+use super::{conflict, invalid, query};
 
-const BOOTSTRAP: &str = include_str!("bootstrap.py");
-const LONGEST_LOG: usize = 4096;
+/// Largest events, with an answer and without.
+const LARGEST: usize = 6_291_456;
+const LARGEST_QUEUED: usize = 1_048_576;
 
-/// What one run of a function gave.
-struct Run {
-    payload: Value,
-    failed: bool,
-    log: String,
+/// How an invocation is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    RequestResponse,
+    Event,
+    DryRun,
+}
+
+/// Returns the function that a call invokes, when it does.
+pub(super) fn target(call: &Call) -> Option<&str> {
+    let Input::Rest { segments, .. } = &call.input else { return None };
+    let path: Vec<&str> = segments.iter().map(String::as_str).filter(|segment| !segment.is_empty()).collect();
+    match path.as_slice() {
+        [_, "functions", name, "invocations"] if call.operation == "POST" => Some(name),
+        _ => None,
+    }
 }
 
 /// `Invoke`.
-pub(super) fn invoke(tx: &mut Tx<'_>, call: &Call, given: &str) -> Outcome {
+pub(super) async fn invoke(cloud: &Cloud, call: &Call, given: &str) -> Outcome {
+    let kind = kind(call)?;
+    let event = event(call, kind)?;
+    let subject = cloud.rows().transaction(call, |tx| accept(tx, call, given, (kind, &event)))?;
+    match kind {
+        Kind::DryRun => return Ok(Answer::Json(204, Value::Null)),
+        Kind::Event => {
+            let request = event.request.clone();
+            run::start(cloud, call, queued(&subject, event));
+            return Ok(Answer::Headed(202, vec![("x-amzn-requestid", request)], Value::Null));
+        }
+        Kind::RequestResponse => {}
+    }
+    let cloud = cloud.clone();
+    let request = event.request.clone();
+    // A caller who goes away does not stop the function.
+    let run = tokio::spawn(async move { cloud.functions().run(&cloud, &subject, &event, false).await });
+    let failed = |_| Fault::with_status(500, "ServiceException", "the local cloud failed on this invocation");
+    let run = run.await.map_err(failed)??;
+    Ok(answer(run, request, query(call, "x-amz-log-type") == Some("Tail")))
+}
+
+fn kind(call: &Call) -> Result<Kind, Fault> {
+    match query(call, "x-amz-invocation-type") {
+        None | Some("RequestResponse") => Ok(Kind::RequestResponse),
+        Some("Event") => Ok(Kind::Event),
+        Some("DryRun") => Ok(Kind::DryRun),
+        Some(other) => Err(invalid(format!("Invocation type {other} is not RequestResponse, Event or DryRun"))),
+    }
+}
+
+fn event(call: &Call, kind: Kind) -> Result<Event, Fault> {
+    let payload = if call.json().is_null() { "{}".to_owned() } else { call.json().to_string() };
+    let most = if kind == Kind::Event { LARGEST_QUEUED } else { LARGEST };
+    if payload.len() > most {
+        let text = format!("Request must be smaller than {most} bytes for the InvokeFunction operation");
+        return Err(Fault::with_status(413, "RequestTooLargeException", text));
+    }
+    let context = query(call, "x-amz-client-context").map(str::to_owned);
+    Ok(Event { request: uuid::Uuid::new_v4().to_string(), payload, context })
+}
+
+/// Checks the function, and stores the event of a caller who does not wait.
+fn accept(tx: &mut Tx<'_>, call: &Call, given: &str, (kind, event): (Kind, &Event)) -> Result<Subject, Fault> {
     let function = load(tx, call, given)?;
     if call.now < function.active_at {
         return Err(conflict(
@@ -36,125 +85,25 @@ pub(super) fn invoke(tx: &mut Tx<'_>, call: &Call, given: &str) -> Outcome {
     if function.reserved == Some(0) {
         return Err(Fault::with_status(429, "TooManyRequestsException", "Rate Exceeded."));
     }
-    let kind = query(call, "x-amz-invocation-type").unwrap_or("RequestResponse");
-    if kind == "DryRun" {
-        return Ok(Answer::Json(204, Value::Null));
+    let subject = Subject::of(call, &function)?;
+    if kind == Kind::Event {
+        run::accept(tx, &queued(&subject, event.clone()))?;
     }
-    if !matches!(kind, "RequestResponse" | "Event") {
-        return Err(invalid(format!("Invocation type {kind} is not RequestResponse, Event or DryRun")));
-    }
-    let invocation = Invocation::read(tx, call, function)?;
-    let (event, tail) = (kind == "Event", query(call, "x-amz-log-type") == Some("Tail"));
-    // The function may call the local cloud itself, so it runs after this call's transaction.
-    Ok(Answer::Later(Later::new(move || {
-        let run = invocation.run()?;
-        Ok(if event { Answer::Json(202, Value::Null) } else { run.answer(tail) })
-    })))
+    Ok(subject)
 }
 
-impl Run {
-    fn answer(self, tail: bool) -> Answer {
-        let mut headers = vec![("x-amz-executed-version", "$LATEST".to_owned())];
-        if self.failed {
-            headers.push(("x-amz-function-error", "Unhandled".to_owned()));
-        }
-        if tail {
-            let log = self.log.as_bytes();
-            headers.push(("x-amz-log-result", STANDARD.encode(&log[log.len().saturating_sub(LONGEST_LOG)..])));
-        }
-        Answer::Headed(200, headers, self.payload)
-    }
+fn queued(subject: &Subject, event: Event) -> Queued {
+    let Event { request, payload, context } = event;
+    Queued { function: subject.name().to_owned(), request, payload, context, failures: 0 }
 }
 
-/// Everything that one run needs, read from the store.
-struct Invocation {
-    call: Call,
-    function: Function,
-    archive: Vec<u8>,
-}
-
-impl Invocation {
-    fn read(tx: &Tx<'_>, call: &Call, function: Function) -> Result<Self, Fault> {
-        if !function.text("Runtime").starts_with("python3.") {
-            let text = format!("The local cloud runs Python functions only, not {}", function.text("Runtime"));
-            return Err(Fault::with_status(502, "InvalidRuntimeException", text));
-        }
-        Ok(Self { archive: code::load(tx, function.name())?, call: call.clone(), function })
+fn answer(run: Run, request: String, tail: bool) -> Answer {
+    let mut headers = vec![("x-amz-executed-version", "$LATEST".to_owned()), ("x-amzn-requestid", request)];
+    if run.failed {
+        headers.push(("x-amz-function-error", "Unhandled".to_owned()));
     }
-
-    fn run(&self) -> Result<Run, Fault> {
-        self.run_in_folder().map_err(|cause| {
-            Fault::with_status(500, "ServiceException", format!("the function's process could not be run: {cause}"))
-        })
+    if tail {
+        headers.push(("x-amz-log-result", STANDARD.encode(run.tail)));
     }
-
-    fn run_in_folder(&self) -> std::io::Result<Run> {
-        let folder = tempfile::tempdir()?;
-        let task = folder.path().join("task");
-        zip::ZipArchive::new(std::io::Cursor::new(&self.archive))?.extract(&task)?;
-        fs_err::write(folder.path().join("bootstrap.py"), BOOTSTRAP)?;
-        fs_err::write(folder.path().join("event.json"), self.call.json().to_string())?;
-        let log = fs_err::File::create(folder.path().join("log"))?.into_parts().0;
-        let child = command(&self.call, &self.function, folder.path(), &task, log).spawn()?;
-        finish(child, &self.function, folder.path())
-    }
-}
-
-fn command(call: &Call, function: &Function, folder: &Path, task: &Path, log: std::fs::File) -> Command {
-    let mut command = Command::new("python3");
-    command.arg(folder.join("bootstrap.py")).arg(folder).arg(task).arg(function.text("Handler")).current_dir(task);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).env_clear();
-    command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
-    let number = |field: &str| function.configuration.get(field).map(Value::to_string).unwrap_or_default();
-    command.envs([
-        ("AWS_REGION", call.region.clone()),
-        ("AWS_DEFAULT_REGION", call.region.clone()),
-        ("AWS_ACCESS_KEY_ID", call.account.clone()),
-        ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
-        ("AWS_ENDPOINT_URL", call.endpoint.clone()),
-        ("AWS_LAMBDA_FUNCTION_NAME", function.name().to_owned()),
-        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".to_owned()),
-        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", number("MemorySize")),
-        ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{}", function.name())),
-        ("LAMBDA_TASK_ROOT", task.display().to_string()),
-        ("_LOCAL_FUNCTION_ARN", function.arn.clone()),
-        ("_LOCAL_TIMEOUT", number("Timeout")),
-    ]);
-    let variables = function.configuration.get("Environment").and_then(|environment| environment.get("Variables"));
-    for (name, value) in variables.and_then(Value::as_object).into_iter().flatten() {
-        command.env(name, value.as_str().unwrap_or_default());
-    }
-    command
-}
-
-fn finish(mut child: Child, function: &Function, folder: &Path) -> std::io::Result<Run> {
-    let seconds = function.configuration.get("Timeout").and_then(Value::as_u64).unwrap_or(3);
-    let deadline = Instant::now() + Duration::from_secs(seconds);
-    let mut in_time = true;
-    while child.try_wait()?.is_none() {
-        if Instant::now() > deadline {
-            child.kill()?;
-            child.wait()?;
-            in_time = false;
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let log = fs_err::read(folder.join("log"))?;
-    let log = String::from_utf8_lossy(&log).into_owned();
-    let result = fs_err::read_to_string(folder.join("result.json")).ok();
-    let answer: Option<Value> = result.and_then(|text| serde_json::from_str(&text).ok());
-    Ok(match answer {
-        Some(answer) if in_time => Run { payload: answer["payload"].clone(), failed: answer["failed"] == true, log },
-        _ if !in_time => failure(&format!("Task timed out after {seconds}.00 seconds"), None, log),
-        _ => failure("Runtime exited without providing a reason", Some("Runtime.ExitError"), log),
-    })
-}
-
-fn failure(message: &str, kind: Option<&str>, log: String) -> Run {
-    let mut payload = json!({ "errorMessage": message });
-    if let Some(kind) = kind {
-        payload["errorType"] = json!(kind);
-    }
-    Run { payload, failed: true, log }
+    Answer::Headed(200, headers, run.payload)
 }

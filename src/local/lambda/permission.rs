@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::{Answer, Call, Fault, Outcome, Tx};
-use super::function::{Function, load};
+use super::function::{FUNCTIONS, Function, load};
 use super::{conflict, constraint, not_found, required, text};
 
 const LARGEST_POLICY: usize = 20_480;
@@ -78,6 +78,13 @@ fn principal_of(principal: &str) -> Value {
 
 fn policy(function: &Function) -> String {
     json!({ "Version": "2012-10-17", "Id": "default", "Statement": function.statements }).to_string()
+}
+
+/// Returns the resource policy of a function; none when it has no statements or is not there.
+pub(crate) fn of_function(tx: &Tx<'_>, name: &str) -> Result<Option<Value>, Fault> {
+    let function: Option<Function> = tx.get(FUNCTIONS, name)?;
+    let function = function.filter(|function| !function.statements.is_empty());
+    Ok(function.map(|function| json!({ "Version": "2012-10-17", "Statement": function.statements })))
 }
 
 fn save(tx: &mut Tx<'_>, mut function: Function) -> Result<(), Fault> {

@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::Lambda;
+use crate::local::Fault;
 use crate::local::testing::Bench;
-use crate::local::{Answer, Fault, Input};
 
 const REACH: &[&str] = &["kinesis:*", "sqs:*"];
 
@@ -294,29 +294,4 @@ fn lists_come_in_pages() {
     let rest = account.send("GET", &format!("2015-03-31/functions?Marker={marker}"), Value::Null).unwrap();
     assert_eq!(rest["Functions"].as_array().unwrap().len(), 2);
     assert!(rest.get("NextMarker").is_none());
-}
-
-fn invoke(account: &Account, source: &str, timeout: u64) -> (Value, bool) {
-    account.create(&[("Code", json!({ "ZipFile": zipped(source) })), ("Timeout", json!(timeout))]).unwrap();
-    let segments = ["2015-03-31", "functions", "f", "invocations"].map(str::to_owned).to_vec();
-    let input = Input::Rest { segments, query: Vec::new(), body: json!({ "a": 1 }) };
-    match account.bench.run(&Lambda, "POST", input).unwrap() {
-        Answer::Headed(200, headers, body) => (body, headers.iter().any(|(name, _)| *name == "x-amz-function-error")),
-        other => panic!("{other:?}"),
-    }
-}
-
-#[test]
-fn python_code_runs_with_its_event() {
-    let (body, failed) = invoke(&Account::with_delay(0), "def handler(e, c):\n    return [e, c.function_name]\n", 30);
-    assert_eq!((body, failed), (json!([{ "a": 1 }, "f"]), false));
-}
-
-#[test]
-fn an_exception_and_a_time_out_are_function_errors() {
-    let (body, failed) = invoke(&Account::with_delay(0), "def handler(e, c):\n    raise ValueError('no')\n", 30);
-    assert!(failed);
-    assert_eq!((&body["errorType"], &body["errorMessage"]), (&json!("ValueError"), &json!("no")));
-    let (body, failed) = invoke(&Account::with_delay(0), "import time\ndef handler(e, c):\n    time.sleep(60)\n", 1);
-    assert!(failed && body["errorMessage"].as_str().unwrap().ends_with("Task timed out after 1.00 seconds"), "{body}");
 }

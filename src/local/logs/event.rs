@@ -3,11 +3,15 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::local::store::Table;
 use crate::local::{Call, Fault, Tx};
 
 use super::group;
 use super::stream::{self, Stream};
 use super::{decoded, encoded, invalid, number, size, text};
+
+/// Events by stream and number of the first, one row for those that were written together.
+const EVENTS: Table = Table::regional("logs.event");
 
 /// Events that one stream keeps.
 const MOST_KEPT: usize = 1000;
@@ -28,13 +32,67 @@ pub(super) struct Event {
     pub(super) message: String,
 }
 
-fn append(stream: &mut Stream, now: i64, events: impl Iterator<Item = (i64, String)>) {
-    stream.events.extend(events.map(|(time, message)| Event { time, ingested: now, message }));
-    stream.events.sort_by_key(|event| event.time);
-    let surplus = stream.events.len().saturating_sub(MOST_KEPT);
-    stream.events.drain(..surplus);
-    stream.first += u64::try_from(surplus).unwrap_or(0);
+fn batches(stream: &Stream) -> String {
+    format!("{}\n", stream::key(&stream.group, &stream.name))
+}
+
+/// Adds events to a stream, in a row of their own, and drops rows that are too old to be kept.
+pub(super) fn append(
+    tx: &mut Tx<'_>,
+    stream: &mut Stream,
+    now: i64,
+    events: impl Iterator<Item = (i64, String)>,
+) -> Result<(), Fault> {
+    let new: Vec<_> = events.map(|(time, message)| Event { time, ingested: now, message }).collect();
+    let times = new.iter().map(|event| event.time).chain(stream.span.into_iter().flat_map(|(from, to)| [from, to]));
+    stream.span = times.fold(None, |span: Option<(i64, i64)>, time| {
+        Some(span.map_or((time, time), |(from, to)| (from.min(time), to.max(time))))
+    });
+    tx.put(EVENTS, &format!("{}{:020}", batches(stream), stream.written), &new)?;
+    let before = stream.written;
+    stream.written += count(&new);
     stream.ingested = Some(now);
+    // Not each time: it reads all that is kept.
+    if before / count_kept() != stream.written / count_kept() {
+        drop_old(tx, stream)?;
+    }
+    Ok(())
+}
+
+fn count(events: &[Event]) -> u64 {
+    u64::try_from(events.len()).unwrap_or(0)
+}
+
+fn count_kept() -> u64 {
+    u64::try_from(MOST_KEPT).unwrap_or(u64::MAX)
+}
+
+fn drop_old(tx: &mut Tx<'_>, stream: &Stream) -> Result<(), Fault> {
+    let rows: Vec<(String, Vec<Event>)> = tx.list_from(EVENTS, &batches(stream))?;
+    let mut surplus = rows.iter().map(|(_, events)| events.len()).sum::<usize>().saturating_sub(MOST_KEPT);
+    for (key, events) in rows {
+        if events.len() > surplus {
+            break;
+        }
+        surplus -= events.len();
+        tx.delete(EVENTS, &key)?;
+    }
+    Ok(())
+}
+
+/// Deletes the events of a stream that is going away.
+pub(super) fn forget(tx: &mut Tx<'_>, stream: &Stream) -> Result<(), Fault> {
+    let rows: Vec<(String, Value)> = tx.list_from(EVENTS, &batches(stream))?;
+    rows.iter().try_for_each(|(key, _)| tx.delete(EVENTS, key).map(|_| ()))
+}
+
+/// Reads the events that a stream keeps in the order of their times, with their numbers.
+fn kept(tx: &Tx<'_>, stream: &Stream) -> Result<Vec<(u64, Event)>, Fault> {
+    let rows: Vec<(String, Vec<Event>)> = tx.list_from(EVENTS, &batches(stream))?;
+    let mut events: Vec<Event> = rows.into_iter().flat_map(|(_, events)| events).collect();
+    events.sort_by_key(|event| event.time);
+    events.drain(..events.len().saturating_sub(MOST_KEPT));
+    Ok((stream.written - count(&events)..).zip(events).collect())
 }
 
 /// Answers `PutLogEvents`.
@@ -44,7 +102,7 @@ pub(super) fn put(tx: &mut Tx<'_>, call: &Call) -> Result<Value, Fault> {
     let too_old = events.iter().take_while(|(time, _)| *time < call.now - OLDEST).count();
     let too_new = events.iter().position(|(time, _)| *time > call.now + NEWEST);
     let good = events.into_iter().take(too_new.unwrap_or(usize::MAX)).skip(too_old);
-    append(&mut stream, call.now, good);
+    append(tx, &mut stream, call.now, good)?;
     stream.save(tx)?;
     let mut answer = json!({"nextSequenceToken": format!("{:056}", call.now)});
     if too_old > 0 {
@@ -105,8 +163,9 @@ pub(super) fn get(tx: &Tx<'_>, call: &Call) -> Result<Value, Fault> {
     let stream = stream::named(tx, call)?;
     let limit = size(call, "limit", 10_000, 10_000)?;
     let span = Span::read(call)?;
-    let numbered: Vec<(u64, &Event)> =
-        (stream.first..).zip(&stream.events).filter(|(_, event)| span.holds(event)).collect();
+    let mut numbered = kept(tx, &stream)?;
+    let first = numbered.first().map_or(stream.written, |(number, _)| *number);
+    numbered.retain(|(_, event)| span.holds(event));
     let from_head = call.json()["startFromHead"].as_bool().unwrap_or(false);
     let place = text(call, "nextToken").map(place).transpose()?;
     let (from, to) = match place {
@@ -116,7 +175,7 @@ pub(super) fn get(tx: &Tx<'_>, call: &Call) -> Result<Value, Fault> {
         None => (numbered.len().saturating_sub(limit), numbered.len()),
     };
     let part = numbered.get(from..to).unwrap_or_default();
-    let fallback = place.map_or(stream.first, |(_, place)| place);
+    let fallback = place.map_or(first, |(_, place)| place);
     let (start, end) = match (part.first(), part.last()) {
         (Some((first, _)), Some((last, _))) => (*first, last + 1),
         _ => (fallback, fallback),
@@ -129,12 +188,12 @@ pub(super) fn get(tx: &Tx<'_>, call: &Call) -> Result<Value, Fault> {
     }))
 }
 
-fn forward(numbered: &[(u64, &Event)], place: u64, limit: usize) -> (usize, usize) {
+fn forward(numbered: &[(u64, Event)], place: u64, limit: usize) -> (usize, usize) {
     let from = numbered.partition_point(|(number, _)| *number < place);
     (from, numbered.len().min(from + limit))
 }
 
-fn backward(numbered: &[(u64, &Event)], place: u64, limit: usize) -> (usize, usize) {
+fn backward(numbered: &[(u64, Event)], place: u64, limit: usize) -> (usize, usize) {
     let to = numbered.partition_point(|(number, _)| *number < place);
     (to.saturating_sub(limit), to)
 }
@@ -172,9 +231,9 @@ pub(super) fn filter(tx: &Tx<'_>, call: &Call) -> Result<Value, Fault> {
         if !wanted || prefix.is_some_and(|prefix| !stream.name.starts_with(prefix)) {
             continue;
         }
-        let events = (stream.first..).zip(&stream.events);
+        let events = kept(tx, &stream)?.into_iter();
         for (number, event) in events.filter(|(_, event)| span.holds(event) && terms.fit(&event.message)) {
-            let mut one = shown(event);
+            let mut one = shown(&event);
             one["logStreamName"] = json!(stream.name);
             let id = format!("{:020}/{number:020}/{}", event.time, stream.name);
             one["eventId"] = json!(id);
@@ -250,7 +309,7 @@ mod tests {
             tx.put(GROUPS, group, &Group::new(call, group))?;
         }
         let mut stream = stream::find(tx, group, name)?.unwrap_or_else(|| Stream::new(call, group, name));
-        append(&mut stream, call.now, lines.iter().map(|line| (call.now, line.clone())));
+        append(tx, &mut stream, call.now, lines.iter().map(|line| (call.now, line.clone())))?;
         stream.save(tx)
     }
 

@@ -49,9 +49,14 @@ impl Group {
         }
     }
 
-    fn save(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
+    pub(super) fn save(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
         tx.put(GROUPS, &self.name, self)
     }
+}
+
+/// Tells whether there is a group of this name.
+pub(super) fn exists(tx: &Tx<'_>, name: &str) -> Result<bool, Fault> {
+    tx.has(GROUPS, name)
 }
 
 /// Returns the checked name in a field.

@@ -7,13 +7,12 @@ use crate::local::constraint::Constraints;
 use crate::local::store::Table;
 use crate::local::{Call, Fault, Tx};
 
-use super::event::Event;
-use super::{STREAM_NAME, group, invalid, not_found, page, text};
+use super::{STREAM_NAME, event, group, invalid, not_found, page, text};
 
 /// Log streams by group and name.
 const STREAMS: Table = Table::regional("logs.stream");
 
-/// One log stream with its newest events.
+/// One log stream; its events are rows of their own, so that writing a few does not write all of them again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Stream {
     pub(super) arn: String,
@@ -21,10 +20,10 @@ pub(super) struct Stream {
     pub(super) name: String,
     pub(super) created: i64,
     pub(super) ingested: Option<i64>,
-    /// Number of the first event in `events`; grows when old ones are dropped.
-    pub(super) first: u64,
-    /// Events in the order of their times.
-    pub(super) events: Vec<Event>,
+    /// How many events were ever written.
+    pub(super) written: u64,
+    /// Time of the earliest and of the latest event.
+    pub(super) span: Option<(i64, i64)>,
 }
 
 impl Stream {
@@ -36,8 +35,8 @@ impl Stream {
             name: name.to_owned(),
             created: call.now,
             ingested: None,
-            first: 0,
-            events: Vec::new(),
+            written: 0,
+            span: None,
         }
     }
 
@@ -48,7 +47,7 @@ impl Stream {
 }
 
 /// Returns a row's key: a group's name has no line feed, so the parts cannot run together.
-fn key(group: &str, name: &str) -> String {
+pub(super) fn key(group: &str, name: &str) -> String {
     format!("{group}\n{name}")
 }
 
@@ -65,10 +64,12 @@ pub(super) fn of_group(tx: &Tx<'_>, group: &str) -> Result<Vec<Stream>, Fault> {
 
 /// Deletes the streams of a group that is going away.
 pub(super) fn forget(tx: &mut Tx<'_>, group: &str) -> Result<(), Fault> {
-    for stream in of_group(tx, group)? {
-        tx.delete(STREAMS, &key(group, &stream.name))?;
-    }
-    Ok(())
+    of_group(tx, group)?.iter().try_for_each(|stream| remove(tx, stream))
+}
+
+fn remove(tx: &mut Tx<'_>, stream: &Stream) -> Result<(), Fault> {
+    event::forget(tx, stream)?;
+    tx.delete(STREAMS, &key(&stream.group, &stream.name)).map(|_| ())
 }
 
 fn name(call: &Call) -> Result<&str, Fault> {
@@ -102,7 +103,7 @@ pub(super) fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, Fault> {
 /// Answers `DeleteLogStream`.
 pub(super) fn delete(tx: &mut Tx<'_>, call: &Call) -> Result<Value, Fault> {
     let stream = named(tx, call)?;
-    tx.delete(STREAMS, &key(&stream.group, &stream.name))?;
+    remove(tx, &stream)?;
     Ok(json!({}))
 }
 
@@ -120,7 +121,7 @@ pub(super) fn describe(tx: &Tx<'_>, call: &Call) -> Result<Value, Fault> {
     let mut streams = of_group(tx, &group.name)?;
     streams.retain(|stream| prefix.is_none_or(|prefix| stream.name.starts_with(prefix)));
     if order == Some("LastEventTime") {
-        streams.sort_by_key(|stream| stream.events.last().map(|event| event.time));
+        streams.sort_by_key(|stream| stream.span.map(|(_, latest)| latest));
     }
     if call.json()["descending"].as_bool().unwrap_or(false) {
         streams.reverse();
@@ -135,9 +136,9 @@ fn described(stream: &Stream) -> Value {
         "arn": stream.arn,
         "storedBytes": 0,
     });
-    if let (Some(first), Some(last)) = (stream.events.first(), stream.events.last()) {
-        found["firstEventTimestamp"] = json!(first.time);
-        found["lastEventTimestamp"] = json!(last.time);
+    if let Some((first, last)) = stream.span {
+        found["firstEventTimestamp"] = json!(first);
+        found["lastEventTimestamp"] = json!(last);
         found["lastIngestionTime"] = json!(stream.ingested);
     }
     found

@@ -1,58 +1,17 @@
-//! Publishing: messages are checked, filtered and kept in the outbox; nothing leaves the machine.
+//! Publishing: messages are checked and filtered; those for functions are noted for delivery, all others are kept in
+//! the outbox. Nothing leaves the machine.
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::local::store::Table;
 use crate::local::{Call, Fault, Params, Tx, Xml};
 
+use super::outbox::{Sent, keep};
 use super::topic::{self, Topic};
-use super::{Operation, endpoint, filter, invalid, subscription};
+use super::{Operation, delivery, endpoint, filter, invalid, subscription};
 
-/// Messages by time of sending; only the newest are kept.
-pub(super) const OUTBOX: Table = Table::regional("sns.outbox");
-
-const MOST_KEPT: usize = 1000;
 const MOST_BYTES: usize = 262_144;
 
 pub(super) const OPERATIONS: &[(&str, Operation)] = &[("Publish", publish), ("PublishBatch", publish_batch)];
-
-/// One message to one endpoint.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Sent {
-    pub(super) time: i64,
-    pub(super) topic: Option<String>,
-    pub(super) protocol: String,
-    pub(super) endpoint: String,
-    pub(super) subject: Option<String>,
-    pub(super) message: String,
-}
-
-impl Sent {
-    /// Describes a message of a topic to one endpoint.
-    pub(super) fn new(topic: &str, protocol: &str, endpoint: &str, subject: Option<&str>, message: &str) -> Self {
-        Self {
-            time: 0,
-            topic: Some(topic.to_owned()),
-            protocol: protocol.to_owned(),
-            endpoint: endpoint.to_owned(),
-            subject: subject.map(str::to_owned),
-            message: message.to_owned(),
-        }
-    }
-}
-
-/// Puts a message into the outbox and drops the oldest beyond its size.
-pub(super) fn keep(tx: &mut Tx<'_>, call: &Call, sent: &Sent) -> Result<(), Fault> {
-    let sent = Sent { time: call.now, ..sent.clone() };
-    tx.put(OUTBOX, &format!("{:015}-{}", call.now, uuid::Uuid::new_v4()), &sent)?;
-    let all: Vec<(String, serde::de::IgnoredAny)> = tx.list(OUTBOX)?;
-    let surplus = all.len().saturating_sub(MOST_KEPT);
-    for (key, _) in all.into_iter().take(surplus) {
-        tx.delete(OUTBOX, &key)?;
-    }
-    Ok(())
-}
 
 fn publish(tx: &mut Tx<'_>, call: &Call) -> Result<Xml, Fault> {
     let fields = call.params();
@@ -114,19 +73,21 @@ fn for_protocol(fields: &Params, protocol: &str) -> String {
 fn deliver(tx: &mut Tx<'_>, call: &Call, topic: &Topic, fields: &Params) -> Result<Xml, Fault> {
     check_order(topic, fields)?;
     let attributes = attributes(fields)?;
-    let mut sent = Vec::new();
+    let id = uuid::Uuid::new_v4().to_string();
     for (_, subscription) in subscription::of_topic(tx, &topic.arn)? {
         let text = for_protocol(fields, &subscription.protocol);
-        if subscription.token.is_none() && filter::passes(&subscription.attributes, &text, &attributes) {
-            let subject = fields.get("Subject");
-            sent.push(Sent::new(&topic.arn, &subscription.protocol, &subscription.endpoint, subject, &text));
+        if subscription.token.is_some() || !filter::passes(&subscription.attributes, &text, &attributes) {
+            continue;
+        }
+        if subscription.protocol == "lambda" {
+            delivery::note(tx, call, &subscription, fields, (&id, &text))?;
+        } else {
+            let (protocol, place) = (&subscription.protocol, &subscription.endpoint);
+            keep(tx, call, &Sent::new(&topic.arn, protocol, place, fields.get("Subject"), &text))?;
         }
     }
-    for sent in sent {
-        keep(tx, call, &sent)?;
-    }
     let number = topic.is_fifo().then(|| format!("{:020}", call.now));
-    Ok(Xml::new().text("MessageId", uuid::Uuid::new_v4()).maybe("SequenceNumber", number))
+    Ok(Xml::new().text("MessageId", id).maybe("SequenceNumber", number))
 }
 
 fn check_order(topic: &Topic, fields: &Params) -> Result<(), Fault> {
@@ -198,6 +159,7 @@ fn publish_batch(tx: &mut Tx<'_>, call: &Call) -> Result<Xml, Fault> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::outbox::OUTBOX;
     use super::super::testing::{Bench, TOPIC};
     use super::*;
 
@@ -223,6 +185,31 @@ mod tests {
         let mut sent: Vec<_> = outbox(&bench).into_iter().map(|sent| (sent.protocol, sent.message)).collect();
         sent.sort();
         assert_eq!(sent, [("sms".into(), "short".into()), ("sqs".into(), "long".into())]);
+    }
+
+    #[test]
+    fn a_message_for_a_function_is_noted_as_the_function_will_see_it() {
+        let bench = Bench::with_topic();
+        let function = "arn:aws:lambda:us-east-1:000000000000:function:f";
+        bench.ok("Subscribe", &[("TopicArn", TOPIC), ("Protocol", "lambda"), ("Endpoint", function)]);
+        let fields = [
+            ("TopicArn", TOPIC),
+            ("Message", r#"{"default":"all","lambda":"mine"}"#),
+            ("MessageStructure", "json"),
+            ("MessageAttributes.entry.1.Name", "n"),
+            ("MessageAttributes.entry.1.Value.DataType", "Number"),
+            ("MessageAttributes.entry.1.Value.StringValue", "1"),
+        ];
+        let answer = bench.ok("Publish", &fields);
+        let noted: Vec<(String, delivery::Delivery)> = bench.read(|tx| tx.list(delivery::DELIVERIES));
+        let [(_, noted)] = noted.as_slice() else { panic!("{noted:?}") };
+        assert_eq!(noted.function, function);
+        let message = &noted.event["Records"][0]["Sns"];
+        assert!(answer.contains(message["MessageId"].as_str().unwrap()), "{answer}");
+        assert_eq!((&message["Message"], &message["TopicArn"]), (&"mine".into(), &TOPIC.into()));
+        assert_eq!(message["Timestamp"], "2026-05-28T20:26:40.000Z");
+        assert_eq!(message["MessageAttributes"], serde_json::json!({"n": {"Type": "Number", "Value": "1"}}));
+        assert!(outbox(&bench).is_empty());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::local::store::Table;
 use crate::local::{Call, Fault, Tx, Xml};
 
 use super::topic::{self, Topic};
-use super::{Operation, endpoint, entries, filter, invalid, map, message, not_found, page, required};
+use super::{Operation, endpoint, entries, filter, invalid, map, not_found, outbox, page, required};
 
 /// Subscriptions by ARN.
 const SUBSCRIPTIONS: Table = Table::regional("sns.subscription");
@@ -139,7 +139,7 @@ fn create(
     if let Some(token) = &token {
         let text = format!("Confirm the subscription to the topic {} with the token {token}", topic.arn);
         let subject = "AWS Notification - Subscription Confirmation";
-        message::keep(tx, call, &message::Sent::new(&topic.arn, protocol, place, Some(subject), &text))?;
+        outbox::keep(tx, call, &outbox::Sent::new(&topic.arn, protocol, place, Some(subject), &text))?;
     }
     let subscription = Subscription {
         arn: arn.clone(),
@@ -309,7 +309,7 @@ mod tests {
         let fault = bench.refused("Unsubscribe", &[("SubscriptionArn", &real)]);
         assert!(fault.message.contains("Cannot unsubscribe a subscription that is pending confirmation"));
         assert_eq!(bench.code("Unsubscribe", &[("SubscriptionArn", "PendingConfirmation")]), "InvalidParameter");
-        let sent: Vec<(String, serde_json::Value)> = bench.read(|tx| tx.list(super::message::OUTBOX));
+        let sent: Vec<(String, serde_json::Value)> = bench.read(|tx| tx.list(super::outbox::OUTBOX));
         let token = sent[0].1["message"].as_str().unwrap().rsplit_once(' ').unwrap().1.to_owned();
         assert_eq!(bench.code("ConfirmSubscription", &[("TopicArn", TOPIC), ("Token", "x")]), "InvalidParameter");
         let confirmed = bench.ok("ConfirmSubscription", &[("TopicArn", TOPIC), ("Token", &token)]);

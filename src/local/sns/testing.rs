@@ -60,6 +60,11 @@ impl Bench {
         self.refused(operation, fields).code
     }
 
+    pub(super) fn write<T>(&self, work: impl FnOnce(&mut Tx<'_>, &Call) -> Result<T, Fault>) -> T {
+        let call = Self::call("Write", &[]);
+        self.0.transaction(&call, |tx| work(tx, &call)).unwrap()
+    }
+
     pub(super) fn read<T>(&self, work: impl FnOnce(&Tx<'_>) -> Result<T, Fault>) -> T {
         self.0.transaction(&Self::call("Read", &[]), |tx| work(tx)).unwrap()
     }

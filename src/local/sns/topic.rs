@@ -77,6 +77,14 @@ pub(super) fn named(tx: &Tx<'_>, call: &Call, field: &str) -> Result<Topic, Faul
     tx.get(TOPICS, arn)?.ok_or_else(|| not_found("Topic does not exist"))
 }
 
+/// Returns the policy that was set for a topic. The one that every topic begins with speaks only of the account's
+/// own services (`AWS:SourceOwner`).
+pub(crate) fn policy(tx: &Tx<'_>, arn: &str) -> Result<Option<serde_json::Value>, Fault> {
+    let topic: Option<Topic> = tx.get(TOPICS, arn)?;
+    let text = topic.and_then(|topic| topic.attributes.get("Policy").cloned());
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
 fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Xml, Fault> {
     let name = required(call, "Name")?;
     let given: BTreeMap<_, _> = entries(call, "Attributes").into_iter().collect();

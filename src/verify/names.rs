@@ -1,0 +1,74 @@
+//! What texts of specs stand for: a reference, an ARN or a name, turned into the id of a resource.
+
+use std::collections::BTreeMap;
+
+use crate::kind::{Outputs, Place};
+use crate::live::{Live, predictions};
+use crate::stack::reference::{Reference, Segment, parse};
+use crate::stack::{Resource, Stack};
+
+/// Deepest chain of things that hand on a role, such as an instance profile.
+const HANDS: usize = 3;
+
+/// The names of a stack's resources, as far as they are known.
+pub(super) struct Names<'a> {
+    stack: &'a Stack,
+    outputs: BTreeMap<String, Outputs>,
+}
+
+impl<'a> Names<'a> {
+    /// Takes what can be predicted, and what was found instead where something was.
+    pub(super) fn of(stack: &'a Stack, place: &Place, live: &Live) -> Self {
+        let mut outputs = predictions(stack, place);
+        outputs.extend(live.found.iter().map(|(id, found)| (id.clone(), found.outputs.clone())));
+        Self { stack, outputs }
+    }
+
+    /// Returns a resource of the stack.
+    pub(super) fn resource(&self, id: &str) -> Option<&'a Resource> {
+        self.stack.resources.get(id)
+    }
+
+    /// Returns an output of a resource.
+    pub(super) fn output(&self, id: &str, name: &str) -> Option<&str> {
+        self.outputs.get(id)?.get(name)?.as_str()
+    }
+
+    /// Returns the ARN of an end: of a resource, or the end itself where it is an ARN.
+    pub(super) fn arn<'b>(&'b self, end: &'b str) -> Option<&'b str> {
+        self.output(end, "arn").or_else(|| end.starts_with("arn:").then_some(end))
+    }
+
+    /// Finds the resource that a text of the file refers to, or whose ARN it is.
+    pub(super) fn find(&self, text: &str) -> Option<&'a Resource> {
+        let referred = parse(text).ok()?.into_iter().find_map(|segment| match segment {
+            Segment::Reference(Reference::Output { id, .. }, _) => Some(id),
+            _ => None,
+        });
+        match referred {
+            Some(id) => self.resource(&id),
+            None => self.stack.resources.values().find(|resource| self.output(&resource.id, "arn") == Some(text)),
+        }
+    }
+
+    /// Tells whether a text that AWS gave means a resource: by ARN or by name.
+    pub(super) fn same(&self, text: &str, end: &str) -> bool {
+        text == end || ["arn", "name"].iter().any(|output| self.output(end, output) == Some(text))
+    }
+
+    /// Returns the ARN of the role that a text stands for, through whatever hands it on.
+    pub(super) fn role(&self, text: &str) -> Option<String> {
+        let mut text = text.to_owned();
+        for _ in 0..HANDS {
+            if text.contains(":role/") && !text.contains("${") {
+                return Some(text);
+            }
+            let resource = self.find(&text)?;
+            match resource.kind.role(&resource.spec) {
+                Some(handed) => text = handed,
+                None => return self.output(&resource.id, "arn").map(str::to_owned),
+            }
+        }
+        None
+    }
+}
