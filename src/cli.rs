@@ -293,8 +293,40 @@ pub enum LocalCommand {
         #[arg(long, default_value_t = 4599, env = "STACKCTL_LOCAL_PORT")]
         port: u16,
     },
+    /// Print the messages that topics would have sent; nothing leaves this machine
+    Outbox(OutboxArgs),
+    /// Print what a function wrote to its log
+    Logs(LogsArgs),
     /// Delete everything in the local cloud
     Reset,
+}
+
+/// Arguments of `local outbox`.
+#[derive(Debug, Clone, Args)]
+pub struct OutboxArgs {
+    /// Go on with what is sent from now on
+    #[arg(short, long)]
+    pub follow: bool,
+    /// How to print the messages; with --follow, JSON has one on each line
+    #[arg(long, value_enum, default_value_t = RunFormat::Text, env = "STACKCTL_FORMAT")]
+    pub format: RunFormat,
+}
+
+/// Arguments of `local logs`.
+#[derive(Debug, Clone, Args)]
+pub struct LogsArgs {
+    /// Name of the function
+    #[arg(value_name = "FUNCTION")]
+    pub function: String,
+    /// Go on with what is written from now on
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only what is no older than this (10m), or since a moment (2026-01-31T12:00:00Z)
+    #[arg(long, value_name = "TIME", env = "STACKCTL_SINCE")]
+    pub since: Option<String>,
+    /// How to print the lines; with --follow, JSON has one on each line
+    #[arg(long, value_enum, default_value_t = RunFormat::Text, env = "STACKCTL_FORMAT")]
+    pub format: RunFormat,
 }
 
 /// How plans are printed.

@@ -1,6 +1,7 @@
 //! Opens the way to AWS, or to the local cloud, for one command.
 
 mod moving;
+pub(crate) mod pages;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ pub use moving::Moving;
 pub const LOCAL_DIR: &str = ".stackctl/local";
 
 /// Region of the local cloud when nothing else is said.
-const LOCAL_REGION: &str = "us-east-1";
+pub(crate) const LOCAL_REGION: &str = "us-east-1";
 
 /// Attempts of one call: with three, as the SDK has it, hundreds of resources show throttling (`facts/aws.md` 0.1).
 const ATTEMPTS: u32 = 8;

@@ -5,6 +5,7 @@ mod cli;
 mod functions;
 mod imports;
 mod lifecycle;
+mod local;
 mod ministack;
 mod moto;
 mod permissions;

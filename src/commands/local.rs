@@ -1,19 +1,29 @@
-//! `local`: the local cloud as a server, and its end.
+//! `local`: the local cloud as a server, what happened in it, and its end.
+
+mod logs;
+mod outbox;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::DONE;
-use crate::cli::LocalCommand;
+use crate::cli::{Globals, LocalCommand};
 use crate::failure::Failure;
 use crate::local::{Settings, reset, serve};
 use crate::report::Screen;
-use crate::session::{local_dir, local_failure};
+use crate::session::{LOCAL_REGION, local_dir, local_failure};
+
+/// Returns the region to look at.
+fn region(globals: &Globals) -> String {
+    globals.region.clone().unwrap_or_else(|| LOCAL_REGION.to_owned())
+}
 
 /// Runs the command.
-pub(super) async fn run(command: &LocalCommand, screen: &Screen) -> Result<u8, Failure> {
+pub(super) async fn run(globals: &Globals, command: &LocalCommand, screen: &Screen) -> Result<u8, Failure> {
     match command {
+        LocalCommand::Outbox(args) => outbox::run(globals, args, screen).await,
+        LocalCommand::Logs(args) => logs::run(globals, args, screen).await,
         LocalCommand::Serve { port } => listen(*port, screen).await,
         LocalCommand::Reset => {
             reset(&local_dir()).map_err(|error| local_failure(&error))?;

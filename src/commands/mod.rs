@@ -62,7 +62,7 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<u8, Failure> {
         Command::Schema => meta::schema(screen),
         Command::Completions { shell } => meta::completions(shell, screen),
         Command::Man => meta::man(screen),
-        Command::Local(command) => local::run(&command, screen).await,
+        Command::Local(command) => local::run(globals, &command, screen).await,
     }
 }
 

@@ -44,6 +44,11 @@ const MAXIMUM_RETENTION: u32 = 8760;
 /// Default quota of streams in on-demand mode (`facts/aws.md` 1.6).
 const ON_DEMAND_STREAMS: usize = 50;
 
+/// Returns the stream that a shard iterator or a token of `ListShards` is about.
+pub(crate) fn stream_of(token: &str) -> Option<String> {
+    cursor::stream_of(token).or_else(|| shards::stream_of(token))
+}
+
 /// The streams of all accounts and regions.
 pub(crate) struct Streams {
     home: Option<PathBuf>,

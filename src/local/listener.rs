@@ -48,7 +48,7 @@ impl Listener {
         self.flow.get_or_insert_with(|| Flow::start(self.cloud.clone(), format!("http://{}", self.address)));
     }
 
-    /// Waits until all records are delivered that were put before this call, and what came of them.
+    /// Waits until every record that is there now has arrived where it goes.
     pub(crate) async fn drained(&self) {
         if let Some(flow) = &self.flow {
             flow.drained().await;

@@ -2,6 +2,7 @@
 
 pub mod documents;
 pub mod events;
+pub mod local;
 pub mod plan;
 pub mod progress;
 pub mod send;
@@ -89,7 +90,7 @@ impl Screen {
     /// # Errors
     /// Returns the error of standard output.
     pub fn json(&self, value: &Value) -> std::io::Result<()> {
-        self.result(&format!("{:#}\n", self.masked_value(value)))
+        self.result(&escaped(&format!("{:#}\n", self.masked_value(value))))
     }
 
     /// Writes one JSON event on a line of its own.
@@ -97,7 +98,7 @@ impl Screen {
     /// # Errors
     /// Returns the error of standard output.
     pub fn json_line(&self, value: &Value) -> std::io::Result<()> {
-        self.result(&format!("{}\n", self.masked_value(value)))
+        self.result(&escaped(&format!("{}\n", self.masked_value(value))))
     }
 
     /// Writes a message for the user. A closed standard error is no reason to stop.
@@ -182,6 +183,13 @@ pub fn safe(text: &str) -> String {
     text.chars().map(|letter| if harmless(letter) { letter } else { '\u{fffd}' }).collect()
 }
 
+/// Escapes the control characters that JSON lets through; they stand in its strings only.
+fn escaped(json: &str) -> String {
+    let upper = |letter: char| matches!(letter, '\u{7f}'..='\u{9f}');
+    let escape = |letter: char| format!("\\u{:04x}", u32::from(letter));
+    json.chars().map(|letter| if upper(letter) { escape(letter) } else { letter.to_string() }).collect()
+}
+
 #[cfg(test)]
 mod samples;
 
@@ -215,5 +223,6 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(safe("a\x1b[31mb\nc"), "a\u{fffd}[31mb\nc");
+        assert_eq!(escaped(&json!({"k": "\u{1b}\u{9b}2J\u{7f}é"}).to_string()), r#"{"k":"\u001b\u009b2J\u007fé"}"#);
     }
 }

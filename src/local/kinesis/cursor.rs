@@ -68,6 +68,11 @@ fn date(milliseconds: i64) -> String {
     time.strftime("%a %b %d %H:%M:%S UTC %Y").to_string()
 }
 
+/// Returns the stream that an iterator is about.
+pub(super) fn stream_of(iterator: &str) -> Option<String> {
+    Cursor::parse(iterator).map(|cursor| cursor.key.stream)
+}
+
 impl Desk<'_> {
     /// Answers `GetShardIterator`.
     pub(super) async fn shard_iterator(&self) -> Outcome {

@@ -40,6 +40,11 @@ impl Token {
     }
 }
 
+/// Returns the stream that a token of `ListShards` is about.
+pub(super) fn stream_of(token: &str) -> Option<String> {
+    Token::decode(token).map(|token| token.stream)
+}
+
 impl Desk<'_> {
     /// Answers `ListShards`.
     pub(super) async fn list_shards(&self) -> Outcome {

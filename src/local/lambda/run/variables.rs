@@ -3,26 +3,35 @@
 use std::path::Path;
 
 use super::subject::Subject;
-use crate::local::{Cloud, Fault, iam};
+use crate::local::{Cloud, Fault, sts};
 
 /// Where a function is sent that calls AWS while the cloud cannot be reached: botocore shows it in its error.
 const NOWHERE: &str = "http://127.0.0.1:1/start-stackctl-local-serve-for-functions-that-call-AWS";
+
+/// Seconds for which the keys are good: longer than any process and its last event live.
+const LIFE: i64 = 3600 * 2;
 
 /// Keys with which a function calls the cloud.
 pub(super) struct Keys {
     id: String,
     secret: String,
-    token: Option<String>,
+    token: String,
 }
 
 /// Makes the keys of a function's role, which Lambda must be able to assume.
 pub(super) fn keys(cloud: &Cloud, subject: &Subject) -> Result<Keys, Fault> {
     let call = subject.call("AssumeRole");
-    if !cloud.rows().transaction(&call, |tx| iam::role_trusts(tx, &subject.role, "lambda.amazonaws.com"))? {
-        let text = "The role defined for the function cannot be assumed by Lambda.";
-        return Err(Fault::with_status(403, "AccessDeniedException", text));
-    }
-    Ok(Keys { id: subject.account.clone(), secret: "local".to_owned(), token: None })
+    let keys = cloud.rows().transaction(&call, |tx| {
+        sts::session::session(tx, &call, &subject.role, "lambda.amazonaws.com", &subject.name, LIFE)
+    });
+    let keys = keys.map_err(|fault| match fault.code.as_str() {
+        "AccessDenied" => {
+            let text = "The role defined for the function cannot be assumed by Lambda.";
+            Fault::with_status(403, "AccessDeniedException", text)
+        }
+        _ => fault,
+    })?;
+    Ok(Keys { id: keys.access_key_id, secret: keys.secret_access_key, token: keys.session_token })
 }
 
 /// Lists the variables; the function's own come last and win, as far as their names are not reserved.
@@ -44,6 +53,7 @@ pub(super) fn list(
         ("AWS_EXECUTION_ENV", format!("AWS_Lambda_{}", subject.runtime)),
         ("AWS_ACCESS_KEY_ID", keys.id),
         ("AWS_SECRET_ACCESS_KEY", keys.secret),
+        ("AWS_SESSION_TOKEN", keys.token),
         ("AWS_ENDPOINT_URL", endpoint.unwrap_or(NOWHERE).to_owned()),
         // Nothing of the user's own AWS configuration may reach the function.
         ("AWS_CONFIG_FILE", "/dev/null".to_owned()),
@@ -57,7 +67,6 @@ pub(super) fn list(
         ("AWS_LAMBDA_LOG_STREAM_NAME", stream.to_owned()),
         ("AWS_LAMBDA_LOG_FORMAT", if subject.logging.json { "JSON" } else { "Text" }.to_owned()),
     ];
-    all.extend(keys.token.map(|token| ("AWS_SESSION_TOKEN", token)));
     if endpoint.is_none() {
         all.push(("AWS_MAX_ATTEMPTS", "1".to_owned()));
     }
