@@ -290,12 +290,18 @@ pub trait Kind: Send + Sync + 'static {
     }
 
     /// Looks at one of the object's hops, as it is in AWS; reads only.
-    fn probe(cx: &Cx, hop: &Hop, found: &Self::Spec) -> impl Future<Output = Result<Vec<Check>>> + Send {
-        let _ = (cx, hop, found);
+    fn probe(
+        cx: &Cx,
+        hop: &Hop,
+        want: &Self::Spec,
+        found: &Self::Spec,
+    ) -> impl Future<Output = Result<Vec<Check>>> + Send {
+        let _ = (cx, hop, want, found);
         async { Ok(Vec::new()) }
     }
 
     /// Looks whether data has come in lately; reads only.
+    #[must_use]
     fn arrivals(cx: &Cx) -> impl Future<Output = Result<Vec<Check>>> + Send {
         let _ = cx;
         async { Ok(Vec::new()) }
@@ -439,7 +445,7 @@ pub trait AnyKind: Send + Sync {
     /// See [`Kind::role`].
     fn role(&self, spec: &Value) -> Option<String>;
     /// See [`Kind::probe`].
-    async fn probe(&self, cx: &Cx, hop: &Hop, found: &Value) -> Result<Vec<Check>>;
+    async fn probe(&self, cx: &Cx, hop: &Hop, want: &Value, found: &Value) -> Result<Vec<Check>>;
     /// See [`Kind::arrivals`].
     async fn arrivals(&self, cx: &Cx) -> Result<Vec<Check>>;
     /// See [`Kind::owned`].

@@ -12,6 +12,7 @@ use crate::apply::run::Stop;
 use crate::aws::Aws;
 use crate::cli::{Globals, RunFormat, SendArgs, StackArgs};
 use crate::failure::Failure;
+use crate::kind::KindError;
 use crate::report::Screen;
 use crate::report::send::{Progress, Sent, waiting};
 use crate::send::batch::{Batches, Rate};
@@ -79,12 +80,12 @@ async fn send(
 ) -> Result<u8, Failure> {
     let most = largest_record(aws.kinesis(), stream).await.map_err(|error| missing(error, stream, aws))?;
     let format = Format::of(&args.file, &args.csv_columns, args.raw);
-    let source = Source::open(&args.file, format, std::io::stdin().lock()).map_err(wrong)?;
-    let size = source.check(most).map_err(wrong)?;
+    let source = Source::open(&args.file, format, std::io::stdin().lock()).map_err(|error| wrong(&error))?;
+    let size = source.check(most).map_err(|error| wrong(&error))?;
     let (signals, mut stops) = Signals::listen()?;
     let sent = Sent { stream: stream.to_owned(), of: size.records, ..Sent::default() };
     let mut run = Run { aws, rate, sent, progress: Progress::new(screen, size.records), stopping: false };
-    let batches = Batches::new(source.records(most).map_err(wrong)?, rate);
+    let batches = Batches::new(source.records(most).map_err(|error| wrong(&error))?, rate);
     let ended = run.batches(batches, &mut stops).await;
     run.progress.end();
     if ended.is_ok()
@@ -187,11 +188,11 @@ impl Run<'_> {
     }
 }
 
-fn wrong(error: SourceError) -> Failure {
+fn wrong(error: &SourceError) -> Failure {
     Failure::new(error.to_string()).help("nothing was sent")
 }
 
-fn missing(error: crate::kind::KindError, stream: &str, aws: &Aws) -> Failure {
+fn missing(error: KindError, stream: &str, aws: &Aws) -> Failure {
     if !error.is_not_found() {
         return error.into();
     }

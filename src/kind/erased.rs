@@ -198,8 +198,8 @@ impl<K: Kind> AnyKind for Erased<K> {
         parse::<K::Spec>(spec).ok().and_then(|spec| K::role(&spec))
     }
 
-    async fn probe(&self, cx: &Cx, hop: &Hop, found: &Value) -> Result<Vec<Check>> {
-        K::probe(cx, hop, &typed(found)?).await
+    async fn probe(&self, cx: &Cx, hop: &Hop, want: &Value, found: &Value) -> Result<Vec<Check>> {
+        K::probe(cx, hop, &typed(want)?, &typed(found)?).await
     }
 
     async fn arrivals(&self, cx: &Cx) -> Result<Vec<Check>> {

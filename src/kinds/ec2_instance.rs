@@ -24,7 +24,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{Look, Wait};
 use crate::kind::{
-    Changes, Class, End, Fault, Files, Holder, Hop, Kind, KindError, Naming, Observed, Owned, Path, Result, Side, Tags,
+    Changes, Check, Class, End, Fault, Files, Holder, Hop, Kind, KindError, Naming, Observed, Owned, Path, Result,
+    Side, Tags,
 };
 
 /// An EC2 instance.
@@ -104,6 +105,11 @@ impl Kind for Ec2Instance {
             Hop::new(End::Own, End::other(stream), "Kinesis agent").needs(Holder::At(Side::From), Side::To, &[])
         };
         agent_streams(text).into_iter().map(hop).collect()
+    }
+
+    async fn probe(cx: &Cx, _: &Hop, want: &Spec, _: &Spec) -> Result<Vec<Check>> {
+        let Some(parameter) = &want.boot_report else { return Ok(Vec::new()) };
+        Ok(vec![boot::Boot::ask(cx, parameter, cx.key.handle()).await.check()])
     }
 
     fn role(spec: &Spec) -> Option<String> {

@@ -59,7 +59,7 @@ impl Kind for SnsSubscription {
         vec![Hop::new(End::other(&spec.topic_arn), End::Own, format!("{} subscription", spec.protocol.word()))]
     }
 
-    async fn probe(_: &Cx, _: &Hop, found: &Spec) -> Result<Vec<Check>> {
+    async fn probe(_: &Cx, _: &Hop, _: &Spec, found: &Spec) -> Result<Vec<Check>> {
         let policy = found.filter_policy.iter().map(|policy| {
             Check::ok(format!("only messages that pass the filter policy {}", serde_json::json!(policy)))
         });

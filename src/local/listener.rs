@@ -48,9 +48,11 @@ impl Listener {
         self.flow.get_or_insert_with(|| Flow::start(self.cloud.clone(), format!("http://{}", self.address)));
     }
 
-    /// Tells whether no record was on its way at this moment.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.flow.as_ref().is_none_or(Flow::is_idle)
+    /// Waits until every record that is there now has arrived where it goes.
+    pub(crate) async fn drained(&self) {
+        if let Some(flow) = &self.flow {
+            flow.drained().await;
+        }
     }
 
     /// Finishes the records and requests in flight and gives the state back.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-/// Most records of one PutRecords call (Kinesis API reference, PutRecords).
+/// Most records of one `PutRecords` call (Kinesis API reference, `PutRecords`).
 const MOST_RECORDS: usize = 500;
 
-/// Most bytes of one PutRecords call, partition keys included.
+/// Most bytes of one `PutRecords` call, partition keys included.
 const MOST_BYTES: usize = 5 << 20;
 
 /// Length of a partition key: a random UUID as text.

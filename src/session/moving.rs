@@ -1,20 +1,12 @@
 //! A local cloud in this process in which records move by themselves, as they do behind `stackctl local serve`.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
 
 use crate::failure::Failure;
 use crate::local::listener::Listener;
 use crate::local::{OpenError, Settings, serve};
 
 use super::{local_dir, local_failure};
-
-/// Nothing may have been on its way for so long before all is taken to have arrived: pollers look at a stream at
-/// intervals, and look for new work as often.
-const QUIET: Duration = Duration::from_millis(1500);
-
-/// How often that is asked.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// The local cloud of this process with its listener, which functions need to reach it.
 pub struct Moving {
@@ -37,11 +29,7 @@ impl Moving {
 
     /// Waits until every record has arrived where it goes.
     pub async fn drained(&self) {
-        let mut quiet = Duration::ZERO;
-        while quiet < QUIET {
-            tokio::time::sleep(LOOK).await;
-            quiet = if self.listener.is_idle() { quiet + LOOK } else { Duration::ZERO };
-        }
+        self.listener.drained().await;
     }
 
     /// Gives the local cloud back.

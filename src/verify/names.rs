@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::kind::{Outputs, Place};
-use crate::live::{Live, predictions};
+use crate::live::{Live, predictions, wanted};
 use crate::stack::reference::{Reference, Segment, parse};
 use crate::stack::{Resource, Stack};
 
@@ -27,6 +29,11 @@ impl<'a> Names<'a> {
     /// Returns a resource of the stack.
     pub(super) fn resource(&self, id: &str) -> Option<&'a Resource> {
         self.stack.resources.get(id)
+    }
+
+    /// Returns what the file wants of a resource, with all that is known filled in.
+    pub(super) fn wanted(&self, place: &Place, resource: &Resource) -> Value {
+        wanted(self.stack, place, resource, &self.outputs)
     }
 
     /// Returns an output of a resource.

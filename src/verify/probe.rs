@@ -82,7 +82,8 @@ impl Probe<'_> {
     async fn ask(&self, leg: &Leg, owner: &Resource, found: &Found, hop: &Hop) -> Answers {
         let mut checks = Vec::new();
         let cx = self.cx(owner, found);
-        match owner.kind.probe(&cx, hop, &found.spec).await {
+        let want = self.names.wanted(&self.aws.place, owner);
+        match owner.kind.probe(&cx, hop, &want, &found.spec).await {
             Ok(probed) => checks.extend(probed.into_iter().map(Ok)),
             Err(error) => checks.push(Err(error)),
         }

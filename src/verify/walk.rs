@@ -22,7 +22,7 @@ pub struct Leg {
 /// Lists the hops of a stack, those nearest to the sources first.
 pub(super) fn legs(stack: &Stack, names: &Names<'_>) -> Vec<Leg> {
     let mut legs: Vec<Leg> = stack.resources.values().flat_map(|resource| of_resource(resource, names)).collect();
-    let depths = depths(legs.iter().map(|leg| (leg.from.as_str(), leg.to.as_str())));
+    let depths = depths(&legs.iter().map(|leg| (leg.from.as_str(), leg.to.as_str())).collect::<Vec<_>>());
     let order: Vec<usize> = legs.iter().map(|leg| depths.get(&leg.from).copied().unwrap_or(usize::MAX)).collect();
     let mut places: Vec<usize> = (0..legs.len()).collect();
     places.sort_by_key(|place| order[*place]);
@@ -46,33 +46,31 @@ fn of_resource(resource: &Resource, names: &Names<'_>) -> Vec<Leg> {
 }
 
 /// Returns how far each place is from the nearest source; of a circle without one, from its first place.
-fn depths<'a>(legs: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> BTreeMap<String, usize> {
-    let fed: BTreeSet<&str> = legs.clone().map(|(_, to)| to).collect();
+fn depths(legs: &[(&str, &str)]) -> BTreeMap<String, usize> {
+    let fed: BTreeSet<&str> = legs.iter().map(|(_, to)| *to).collect();
     let mut depths: BTreeMap<String, usize> = BTreeMap::new();
-    let sources = legs.clone().map(|(from, _)| from).filter(|from| !fed.contains(from));
-    let starts: Vec<&str> = sources.chain(legs.clone().map(|(from, _)| from)).collect();
-    for start in starts {
-        let is_source = !fed.contains(start);
-        if depths.contains_key(start) && !is_source {
-            continue;
-        }
+    let (sources, others): (Vec<&str>, Vec<&str>) =
+        legs.iter().map(|(from, _)| *from).partition(|from| !fed.contains(from));
+    for start in sources {
         depths.insert(start.to_owned(), 0);
-        spread(start, legs.clone(), &mut depths);
+        spread(start, legs, &mut depths);
+    }
+    for start in others {
+        if !depths.contains_key(start) {
+            depths.insert(start.to_owned(), 0);
+            spread(start, legs, &mut depths);
+        }
     }
     depths
 }
 
-fn spread<'a>(
-    start: &'a str,
-    legs: impl Iterator<Item = (&'a str, &'a str)> + Clone,
-    depths: &mut BTreeMap<String, usize>,
-) {
+fn spread(start: &str, legs: &[(&str, &str)], depths: &mut BTreeMap<String, usize>) {
     let mut queue = VecDeque::from([start]);
     while let Some(at) = queue.pop_front() {
         let next = depths.get(at).copied().unwrap_or_default() + 1;
-        for (_, to) in legs.clone().filter(|(from, _)| *from == at) {
-            if depths.get(to).is_none_or(|depth| *depth > next) {
-                depths.insert(to.to_owned(), next);
+        for (_, to) in legs.iter().filter(|(from, _)| *from == at) {
+            if depths.get(*to).is_none_or(|depth| *depth > next) {
+                depths.insert((*to).to_owned(), next);
                 queue.push_back(to);
             }
         }
@@ -115,8 +113,8 @@ mod tests {
         #[test]
         fn every_place_has_a_depth_and_no_hop_skips_one(pairs in prop::collection::vec((0_u8..7, 0_u8..7), 0..14)) {
             let pairs: Vec<(String, String)> = pairs.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect();
-            let legs = pairs.iter().map(|(from, to)| (from.as_str(), to.as_str()));
-            let depths = depths(legs.clone());
+            let legs: Vec<_> = pairs.iter().map(|(from, to)| (from.as_str(), to.as_str())).collect();
+            let depths = depths(&legs);
             for (from, to) in legs {
                 prop_assert!(depths[to] <= depths[from] + 1);
             }

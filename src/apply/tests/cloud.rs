@@ -380,7 +380,7 @@ impl AnyKind for Fake {
         None
     }
 
-    async fn probe(&self, _: &Cx, _: &crate::kind::Hop, _: &Value) -> Result<Vec<crate::kind::Check>> {
+    async fn probe(&self, _: &Cx, _: &crate::kind::Hop, _: &Value, _: &Value) -> Result<Vec<crate::kind::Check>> {
         Ok(Vec::new())
     }
 

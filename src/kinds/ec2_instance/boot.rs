@@ -5,6 +5,7 @@
 
 use crate::aws::Cx;
 use crate::aws::error::{failed, found};
+use crate::kind::Check;
 
 /// What a parameter says about the boot of one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +47,16 @@ impl Boot {
                 let value = answer.and_then(|answer| answer.parameter).and_then(|parameter| parameter.value);
                 Self::read(&value.unwrap_or_default(), instance)
             }
+        }
+    }
+
+    /// Tells whether data can come from a machine that booted so.
+    pub(crate) fn check(&self) -> Check {
+        match self {
+            Self::Done(_) => Check::ok(self.describe()),
+            Self::Failed { .. } => Check::failed(self.describe())
+                .help("mend what failed, then make the machine anew: user data runs at the first boot only"),
+            Self::Silent | Self::Unreadable(_) => Check::unknown(self.describe()),
         }
     }
 

@@ -90,7 +90,7 @@ impl Kind for KinesisAnalyticsApplication {
         path::hops(spec)
     }
 
-    async fn probe(_: &Cx, hop: &Hop, found: &Spec) -> Result<Vec<Check>> {
+    async fn probe(_: &Cx, hop: &Hop, _: &Spec, found: &Spec) -> Result<Vec<Check>> {
         Ok(path::binding(hop, found).into_iter().collect())
     }
 

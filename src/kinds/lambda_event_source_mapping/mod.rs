@@ -94,7 +94,7 @@ impl Kind for LambdaEventSourceMapping {
         std::iter::once(read).chain(failures).collect()
     }
 
-    async fn probe(cx: &Cx, _: &Hop, _: &Spec) -> Result<Vec<Check>> {
+    async fn probe(cx: &Cx, _: &Hop, _: &Spec, _: &Spec) -> Result<Vec<Check>> {
         let result = calls::get(cx, cx.key.handle()).await?.last_processing_result.unwrap_or_default();
         let check = match result.as_str() {
             "" => return Ok(Vec::new()),

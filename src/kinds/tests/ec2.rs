@@ -111,7 +111,9 @@ async fn a_launch_is_new_even_when_the_instance_before_is_no_longer_known() {
     let second = subject.create(&machine(&json!({}))).await.physical;
     assert_ne!(second, first);
     subject.kind.delete(&subject.cx).await.unwrap();
-    super::super::ec2::retag(&subject.cx, &[second.clone()], &Tags::new(), &[marks::STACK.to_owned()]).await.unwrap();
+    super::super::ec2::retag(&subject.cx, std::slice::from_ref(&second), &Tags::new(), &[marks::STACK.to_owned()])
+        .await
+        .unwrap();
     let third = subject.create(&machine(&json!({}))).await.physical;
     assert!(third != first && third != second);
 }
@@ -125,7 +127,7 @@ async fn an_interrupted_change_of_the_type_is_ended_by_the_next_run() {
     // The run ended after the stop, before or after the type was changed.
     for kind in ["t3.micro", "t3.small"] {
         let mark = Tags::from([("stackctl:resized".to_owned(), "true".to_owned())]);
-        super::super::ec2::retag(&subject.cx, &[id.clone()], &mark, &[]).await.unwrap();
+        super::super::ec2::retag(&subject.cx, std::slice::from_ref(&id), &mark, &[]).await.unwrap();
         client.stop_instances().instance_ids(&id).send().await.unwrap();
         let value = aws_sdk_ec2::types::AttributeValue::builder().value(kind).build();
         client.modify_instance_attribute().instance_id(&id).instance_type(value).send().await.unwrap();

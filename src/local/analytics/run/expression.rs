@@ -145,14 +145,12 @@ impl<'a> Scope<'a> {
 
     fn predicate(&self, expr: &Expr) -> Result<Typed, Refused> {
         let (inner, test) = match expr {
-            Expr::IsNull(inner) => (inner, "IS NULL"),
-            Expr::IsNotNull(inner) => (inner, "IS NOT NULL"),
+            Expr::IsNull(inner) | Expr::IsUnknown(inner) => (inner, "IS NULL"),
+            Expr::IsNotNull(inner) | Expr::IsNotUnknown(inner) => (inner, "IS NOT NULL"),
             Expr::IsTrue(inner) => (inner, "IS TRUE"),
             Expr::IsNotTrue(inner) => (inner, "IS NOT TRUE"),
             Expr::IsFalse(inner) => (inner, "IS FALSE"),
             Expr::IsNotFalse(inner) => (inner, "IS NOT FALSE"),
-            Expr::IsUnknown(inner) => (inner, "IS NULL"),
-            Expr::IsNotUnknown(inner) => (inner, "IS NOT NULL"),
             Expr::IsDistinctFrom(left, right) => {
                 let same = self.compare(&self.render(left)?, "IS", &self.render(right)?, expr)?;
                 return Ok(Typed::new(format!("(NOT {same})"), Type::Boolean));
@@ -460,8 +458,11 @@ fn arithmetic(left: &Typed, op: &Binary, right: &Typed) -> Option<Typed> {
         return Some(if kind == Type::Double { exact } else { cast(&exact, kind) });
     }
     match (left.kind, op, right.kind) {
-        (moment, Binary::Plus | Binary::Minus, Type::Interval) if moment.is_moment() => Some(Typed::new(text, moment)),
-        (Type::Interval, Binary::Plus, moment) if moment.is_moment() => Some(Typed::new(text, moment)),
+        (moment, Binary::Plus | Binary::Minus, Type::Interval) | (Type::Interval, Binary::Plus, moment)
+            if moment.is_moment() =>
+        {
+            Some(Typed::new(text, moment))
+        }
         (Type::Interval, Binary::Plus | Binary::Minus, Type::Interval) => Some(Typed::new(text, Type::Interval)),
         _ => None,
     }

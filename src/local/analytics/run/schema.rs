@@ -1,6 +1,6 @@
 //! Maps records to rows by an input schema (`SourceSchema`): JSON by paths, CSV by delimiters.
 //!
-//! Source: "Mapping Streaming Source Elements to SQL Input Columns" and "Working with JSONPath" of the developer
+//! Source: "Mapping Streaming Source Elements to SQL Input Columns" and "Working with `JSONPath`" of the developer
 //! guide. Of `JSONPath` it knows `$`, names, `['name']`, `[n]`, `[*]`, `[0:]` and `[a:b]`, not `..` and filters.
 
 use serde_json::Value as Json;
