@@ -29,6 +29,7 @@ pub(crate) mod sns;
 pub(crate) mod ssm;
 pub(crate) mod store;
 pub(crate) mod sts;
+mod tag;
 mod tagging;
 #[cfg(test)]
 mod testing;

@@ -101,6 +101,95 @@ impl Bench {
     }
 }
 
+/// When the calls arrive that tests of one service make.
+pub(crate) const NOW: i64 = 1_780_000_000_000;
+
+/// One account as a service of the Query protocol sees it.
+pub(crate) struct QueryBench {
+    service: &'static dyn Service,
+    store: Store,
+}
+
+impl QueryBench {
+    pub(crate) fn new(service: &'static dyn Service) -> Self {
+        Self { service, store: Store::memory().unwrap() }
+    }
+
+    pub(crate) fn call(operation: &str, fields: &[(&str, &str)]) -> Call {
+        let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Call::new(operation, Input::Query(Params(fields.collect())), NOW)
+    }
+
+    /// Calls another service of the same account.
+    pub(crate) fn send(
+        &self,
+        service: &dyn Service,
+        operation: &str,
+        fields: &[(&str, &str)],
+    ) -> Result<String, Fault> {
+        let call = Self::call(operation, fields);
+        match self.store.transaction(&call, |tx| service.handle(tx, &call))? {
+            Answer::Xml(xml) => Ok(xml.into_text()),
+            other => panic!("no XML: {other:?}"),
+        }
+    }
+
+    pub(crate) fn run(&self, operation: &str, fields: &[(&str, &str)]) -> Result<String, Fault> {
+        self.send(self.service, operation, fields)
+    }
+
+    pub(crate) fn ok(&self, operation: &str, fields: &[(&str, &str)]) -> String {
+        self.run(operation, fields).unwrap_or_else(|fault| panic!("{operation}: {fault:?}"))
+    }
+
+    pub(crate) fn refused(&self, operation: &str, fields: &[(&str, &str)]) -> Fault {
+        self.run(operation, fields).expect_err("the call must be refused")
+    }
+
+    pub(crate) fn code(&self, operation: &str, fields: &[(&str, &str)]) -> String {
+        self.refused(operation, fields).code
+    }
+
+    pub(crate) fn write<T>(&self, work: impl FnOnce(&mut Tx<'_>, &Call) -> Result<T, Fault>) -> T {
+        let call = Self::call("Inside", &[]);
+        self.store.transaction(&call, |tx| work(tx, &call)).unwrap()
+    }
+
+    pub(crate) fn read<T>(&self, work: impl FnOnce(&Tx<'_>) -> Result<T, Fault>) -> T {
+        self.write(|tx, _| work(tx))
+    }
+}
+
+/// One account as a service of the JSON protocol sees it.
+pub(crate) struct JsonBench {
+    service: &'static dyn Service,
+    store: Store,
+}
+
+impl JsonBench {
+    pub(crate) fn new(service: &'static dyn Service) -> Self {
+        Self { service, store: Store::memory().unwrap() }
+    }
+
+    pub(crate) fn run(&self, operation: &str, body: &Value) -> Result<Value, Fault> {
+        let call = Call::new(operation, Input::Json(body.clone()), NOW);
+        self.store.transaction(&call, |tx| self.service.handle(tx, &call)).map(body_of)
+    }
+
+    pub(crate) fn ok(&self, operation: &str, body: &Value) -> Value {
+        self.run(operation, body).unwrap_or_else(|fault| panic!("{operation}: {fault:?}"))
+    }
+
+    pub(crate) fn code(&self, operation: &str, body: &Value) -> String {
+        self.run(operation, body).expect_err("the call must be refused").code
+    }
+
+    pub(crate) fn inside<T>(&self, work: impl FnOnce(&mut Tx<'_>, &Call) -> Result<T, Fault>) -> T {
+        let call = Call::new("Inside", Input::Json(Value::Null), NOW);
+        self.store.transaction(&call, |tx| work(tx, &call)).unwrap()
+    }
+}
+
 fn body_of(answer: Answer) -> Value {
     match answer {
         Answer::Json(_, body) | Answer::Headed(_, _, body) => body,

@@ -177,8 +177,9 @@ mod tests {
     use percent_encoding::percent_decode_str;
     use proptest::prelude::*;
 
-    use super::super::testing::{Bench, texts};
+    use super::super::testing::texts;
     use super::*;
+    use crate::local::testing::QueryBench;
 
     proptest! {
         #[test]
@@ -197,7 +198,7 @@ mod tests {
                 let most = size.to_string();
                 let mut fields = vec![("MaxItems", most.as_str())];
                 fields.extend(marker.as_deref().map(|marker| ("Marker", marker)));
-                let (part, tail) = page(&Bench::call("List", &fields), items.clone()).unwrap();
+                let (part, tail) = page(&QueryBench::call("List", &fields), items.clone()).unwrap();
                 prop_assert!(part.len() <= size);
                 seen.extend(part);
                 marker = texts(&tail.into_text(), "Marker").pop();
@@ -227,7 +228,8 @@ mod tests {
 
     #[test]
     fn wrong_markers_and_page_sizes_are_refused() {
-        let refused = |fields: &[(&str, &str)]| page::<u8>(&Bench::call("List", fields), Vec::new()).unwrap_err().code;
+        let refused =
+            |fields: &[(&str, &str)]| page::<u8>(&QueryBench::call("List", fields), Vec::new()).unwrap_err().code;
         assert_eq!(refused(&[("Marker", "%%")]), "ValidationError");
         assert_eq!(refused(&[("MaxItems", "0")]), "ValidationError");
         assert_eq!(refused(&[("MaxItems", "1001")]), "ValidationError");

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::local::{Call, Fault, Tx};
+use crate::local::{Call, Fault, Tx, tag};
 
 use super::group::{GROUPS, Group, named};
 use super::{invalid, not_found, text};
-
-const MOST: usize = 50;
 
 /// Reads the tags of a call.
 pub(super) fn given(call: &Call) -> Result<BTreeMap<String, String>, Fault> {
@@ -22,21 +20,16 @@ pub(super) fn given(call: &Call) -> Result<BTreeMap<String, String>, Fault> {
 }
 
 fn check(key: &str, value: &str) -> Result<(), Fault> {
-    let allowed = |letter: char| letter.is_alphanumeric() || letter == ' ' || "_.:/=+-@".contains(letter);
-    let good = (1..=128).contains(&key.chars().count())
-        && value.chars().count() <= 256
-        && key.chars().chain(value.chars()).all(allowed)
-        && !key.to_ascii_lowercase().starts_with("aws:");
-    if good {
-        Ok(())
-    } else {
-        Err(invalid(format!("The tag '{key}' is reserved, too long or has characters that are not allowed.")))
-    }
+    tag::check(key, value)
+        .map_err(|_| invalid(format!("The tag '{key}' is reserved, too long or has characters that are not allowed.")))
 }
 
 fn limit(tags: &BTreeMap<String, String>) -> Result<(), Fault> {
-    if tags.len() > MOST {
-        return Err(Fault::new("TooManyTagsException", format!("A resource can have no more than {MOST} tags.")));
+    if !tag::fit(tags) {
+        return Err(Fault::new(
+            "TooManyTagsException",
+            format!("A resource can have no more than {} tags.", tag::MOST),
+        ));
     }
     Ok(())
 }

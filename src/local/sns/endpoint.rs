@@ -88,6 +88,7 @@ pub(super) fn must_confirm(call: &Call, protocol: &str, endpoint: &str) -> bool 
 mod tests {
     use super::super::testing::{Bench, TOPIC};
     use super::*;
+    use crate::local::testing::QueryBench;
 
     fn subscribed(protocol: &str, endpoint: &str) -> bool {
         let fields = [("TopicArn", TOPIC), ("Protocol", protocol), ("Endpoint", endpoint)];
@@ -135,7 +136,7 @@ mod tests {
 
     #[test]
     fn endpoints_of_others_must_confirm() {
-        let call = Bench::call("Subscribe", &[]);
+        let call = QueryBench::call("Subscribe", &[]);
         assert!(must_confirm(&call, "email", "a@example.com"));
         assert!(must_confirm(&call, "sqs", "arn:aws:sqs:us-east-1:111111111111:q"));
         assert!(!must_confirm(&call, "sqs", "arn:aws:sqs:us-east-1:000000000000:q"));

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::local::tag::{self, Wrong};
 use crate::local::{Call, Fault, Tx, Xml};
 
 use super::topic::{self, TOPICS, Topic};
 use super::{Operation, invalid};
 
-const MOST: usize = 50;
-
 pub(super) const OPERATIONS: &[(&str, Operation)] =
-    &[("TagResource", tag), ("UntagResource", untag), ("ListTagsForResource", list)];
+    &[("TagResource", add), ("UntagResource", untag), ("ListTagsForResource", list)];
 
 /// Reads the tags of a call.
 pub(super) fn given(call: &Call) -> Result<BTreeMap<String, String>, Fault> {
@@ -28,21 +27,16 @@ pub(super) fn given(call: &Call) -> Result<BTreeMap<String, String>, Fault> {
 }
 
 fn check(key: &str, value: &str) -> Result<(), Fault> {
-    let allowed = |letter: char| letter.is_alphanumeric() || letter == ' ' || "_.:/=+-@".contains(letter);
-    let (length, size) = (key.chars().count(), value.chars().count());
-    if !(1..=128).contains(&length) || size > 256 || !key.chars().chain(value.chars()).all(allowed) {
-        return Err(invalid(format!(
-            "Tags Reason: the tag '{key}' is too long or has characters that are not allowed"
-        )));
-    }
-    if key.to_ascii_lowercase().starts_with("aws:") {
-        return Err(invalid("Tags Reason: system tags that start with 'aws:' cannot be changed"));
-    }
-    Ok(())
+    tag::check(key, value).map_err(|wrong| match wrong {
+        Wrong::Form => {
+            invalid(format!("Tags Reason: the tag '{key}' is too long or has characters that are not allowed"))
+        }
+        Wrong::Reserved => invalid("Tags Reason: system tags that start with 'aws:' cannot be changed"),
+    })
 }
 
 fn limit(tags: &BTreeMap<String, String>) -> Result<(), Fault> {
-    if tags.len() > MOST {
+    if !tag::fit(tags) {
         let text = "Could not complete request: tag quota of per resource exceeded";
         return Err(Fault::new("TagLimitExceeded", text));
     }
@@ -56,7 +50,7 @@ fn named(tx: &Tx<'_>, call: &Call) -> Result<Topic, Fault> {
     })
 }
 
-fn tag(tx: &mut Tx<'_>, call: &Call) -> Result<Xml, Fault> {
+fn add(tx: &mut Tx<'_>, call: &Call) -> Result<Xml, Fault> {
     let mut topic = named(tx, call)?;
     topic.tags.extend(given(call)?);
     limit(&topic.tags)?;
