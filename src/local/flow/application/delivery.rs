@@ -79,6 +79,7 @@ impl Output {
                 (waiting, tries) = (rest, tries + 1);
             }
             journal.fine(&self.id);
+            desk.moved();
         }
         true
     }
@@ -157,6 +158,7 @@ fn parts(records: Vec<Vec<u8>>) -> Vec<Vec<Vec<u8>>> {
 
 /// Waits before another attempt, twice as long as the last time; false when the task must end.
 pub(super) async fn longer(desk: &Desk, pause: &mut Duration) -> bool {
+    desk.failed();
     tokio::select! {
         () = desk.stop.cancelled() => return false,
         () = tokio::time::sleep(*pause) => {}
