@@ -19,6 +19,8 @@ const MOST: usize = 500;
 /// Bytes of one `PutRecords` and of one invocation, with room for what base64 adds.
 const MOST_BYTES: usize = 3 << 20;
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How long a function may go on after the task was told to end. What it was given is delivered again later.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// One output.
 pub(super) struct Output {
@@ -172,7 +174,15 @@ pub(super) async fn invoke(desk: &Desk, who: &Who, arn: &str, event: Value) -> R
     let name = arn.split_once(":function:").map_or(arn, |(_, name)| name).split(':').next().unwrap_or_default();
     let segments = ["2015-03-31", "functions", name, "invocations"].map(str::to_owned).to_vec();
     let input = Input::Rest { segments, query: Vec::new(), body: event };
-    match desk.cloud.ask(who, "lambda", "POST", input).await {
+    let stopped = async {
+        desk.stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    let outcome = tokio::select! {
+        outcome = desk.cloud.ask(who, "lambda", "POST", input) => outcome,
+        () = stopped => return Err("the application was stopped before the function answered".to_owned()),
+    };
+    match outcome {
         Ok(Answer::Headed(_, headers, payload)) if headers.iter().any(|(name, _)| *name == "x-amz-function-error") => {
             Err(format!("the function failed: {}", payload["errorMessage"].as_str().unwrap_or("no message")))
         }
