@@ -259,6 +259,8 @@ async fn an_input_that_was_made_anew_is_read_from_its_start() {
     assert_eq!(account.wait(2).await.len(), 2);
     flow.stop().await;
     account.ask("kinesis", "DeleteStream", json!({ "StreamName": "airline_tickets" })).await.unwrap();
+    // Sequence numbers tell streams apart by the second in which they were made.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
     let again = json!({ "StreamName": "airline_tickets", "ShardCount": 2 });
     account.ask("kinesis", "CreateStream", again).await.unwrap();
     let flow = account.flow();
