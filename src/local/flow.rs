@@ -98,7 +98,7 @@ impl Flow {
     /// meanwhile; tells whether everything is delivered.
     pub(crate) async fn drained_or_stalled(&self, patience: Duration) -> bool {
         let stalled = async {
-            while self.inner.board.stalled() < patience {
+            while self.inner.board.stall.time().max(self.inner.cloud.functions().stalled()) < patience {
                 tokio::time::sleep(LOOK).await;
             }
         };
@@ -136,7 +136,7 @@ async fn supervise(inner: Arc<Inner>) {
                 inner.looked.send_replace(asked);
             }
             Err(fault) => {
-                inner.board.failed();
+                inner.board.stall.failed();
                 // The same is not said ten times a second.
                 if told != fault.message {
                     tracing::warn!("records cannot be moved: {}", fault.message);

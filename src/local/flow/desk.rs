@@ -4,10 +4,11 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::local::stall::Stall;
 use crate::local::{Cloud, Who};
 
 /// What a task gets to work with.
@@ -56,12 +57,12 @@ impl Desk {
 
     /// Says that something has arrived where it goes, or was given up.
     pub(crate) fn moved(&self) {
-        self.board.moved();
+        self.board.stall.moved();
     }
 
     /// Says that something could not be delivered and is tried again.
     pub(crate) fn failed(&self) {
-        self.board.failed();
+        self.board.stall.failed();
     }
 
     /// Waits a moment, or less when records come in; false when the task must end.
@@ -113,8 +114,8 @@ pub(super) struct Board {
     gauges: Mutex<Vec<Weak<Gauge>>>,
     /// Tasks that are due and have no gauge yet.
     missing: AtomicBool,
-    /// The first failure after which nothing has arrived.
-    stalled: Mutex<Option<Instant>>,
+    /// Failures to deliver after which nothing has arrived.
+    pub(super) stall: Stall,
 }
 
 impl Board {
@@ -129,21 +130,6 @@ impl Board {
     /// Says whether there are tasks that could not be started yet.
     pub(super) fn set_missing(&self, missing: bool) {
         self.missing.store(missing, Ordering::SeqCst);
-    }
-
-    /// Notes a failure.
-    pub(super) fn failed(&self) {
-        self.stalled.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
-    }
-
-    fn moved(&self) {
-        *self.stalled.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    /// Tells for how long things have failed and nothing has arrived.
-    pub(super) fn stalled(&self) -> Duration {
-        let since = *self.stalled.lock().unwrap_or_else(PoisonError::into_inner);
-        since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// Tells whether all tasks have handled everything up to a count of the bell.
@@ -196,19 +182,6 @@ mod tests {
         drop(busy);
         desk.pause(SOON).await;
         assert!(done());
-    }
-
-    #[tokio::test]
-    async fn it_stalls_from_the_first_failure_until_something_arrives() {
-        let board = Arc::new(Board::default());
-        let (one, other) = (desk(&board), desk(&board));
-        assert_eq!(board.stalled(), Duration::ZERO);
-        one.failed();
-        tokio::time::sleep(SOON).await;
-        one.failed();
-        assert!(board.stalled() >= SOON, "{:?}", board.stalled());
-        other.moved();
-        assert_eq!(board.stalled(), Duration::ZERO);
     }
 
     #[tokio::test]
