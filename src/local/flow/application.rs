@@ -145,7 +145,8 @@ impl<'a> Task<'a> {
         for source in &mut self.sources {
             read.push(source.read(self.desk, &self.note, journal).await);
         }
-        let now = now().max(self.note.time);
+        // Rows that wait are stored by the time of their round, so no two rounds may have the same.
+        let now = now().max(self.note.time + 1);
         let due = self.next_end()?.is_some_and(|end| end <= now);
         if read.iter().all(Vec::is_empty) && !due {
             return Ok(Round::Idle);

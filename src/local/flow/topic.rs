@@ -60,6 +60,10 @@ async fn deliver(desk: &Desk, Placed { account, region, value }: Placed<Delivery
         return;
     }
     let verdict = attempt(desk, &account, &value).await;
+    match verdict {
+        Verdict::Later => desk.failed(),
+        Verdict::Arrived | Verdict::Never(_) => desk.moved(),
+    }
     let mut call = Call::new("Deliver", Input::Json(serde_json::Value::Null), jiff::Timestamp::now().as_millisecond());
     (call.account, call.region) = (account, region);
     // A store that fails now leaves the delivery where it is: it is tried again.

@@ -20,6 +20,8 @@ const MOST: usize = 500;
 /// Bytes of one `PutRecords` and of one invocation, with room for what base64 adds.
 const MOST_BYTES: usize = 3 << 20;
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How long a function may go on after the task was told to end. What it was given is delivered again later.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// One output.
 pub(super) struct Output {
@@ -82,6 +84,7 @@ impl Output {
                 (waiting, tries) = (rest, tries + 1);
             }
             journal.fine(&self.id);
+            desk.moved();
         }
         true
     }
@@ -159,6 +162,7 @@ fn parts(records: Vec<Vec<u8>>) -> Vec<Vec<Vec<u8>>> {
 
 /// Waits before another attempt, twice as long as the last time; false when the task must end.
 pub(super) async fn longer(desk: &Desk, pause: &mut Duration) -> bool {
+    desk.failed();
     tokio::select! {
         () = desk.stop.cancelled() => return false,
         () = tokio::time::sleep(*pause) => {}
@@ -172,7 +176,15 @@ pub(super) async fn invoke(desk: &Desk, who: &Who, arn: &str, event: Value) -> R
     let name = arn.split_once(":function:").map_or(arn, |(_, name)| name).split(':').next().unwrap_or_default();
     let segments = ["2015-03-31", "functions", name, "invocations"].map(str::to_owned).to_vec();
     let input = Input::Rest { segments, query: Vec::new(), body: event };
-    match desk.cloud.ask(who, "lambda", "POST", input).await {
+    let stopped = async {
+        desk.stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    let outcome = tokio::select! {
+        outcome = desk.cloud.ask(who, "lambda", "POST", input) => outcome,
+        () = stopped => return Err("the application was stopped before the function answered".to_owned()),
+    };
+    match outcome {
         Ok(Answer::Headed(_, headers, payload)) if headers.iter().any(|(name, _)| *name == "x-amz-function-error") => {
             Err(format!("the function failed: {}", payload["errorMessage"].as_str().unwrap_or("no message")))
         }

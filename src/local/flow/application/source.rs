@@ -189,30 +189,36 @@ impl Source {
     }
 
     async fn iterator(&self, note: &Note, arn: &str, shard: &str) -> Result<String, Fault> {
-        let mut body = json!({ "StreamARN": arn, "ShardId": shard });
-        for (field, value) in self.start(note, shard) {
-            body[field] = value;
-        }
-        let answer = self.ask("GetShardIterator", body).await?;
+        let known = note.shards.get(&self.place(shard));
+        let answer = match self.ask("GetShardIterator", start(note, known, arn, shard)).await {
+            // The record that was noted is not of this stream: it was made anew meanwhile.
+            Err(fault) if known.is_some() && fault.code == "InvalidArgumentException" => {
+                self.ask("GetShardIterator", start(note, None, arn, shard)).await?
+            }
+            other => other?,
+        };
         let found = answer["ShardIterator"].as_str().map(str::to_owned);
         found.ok_or_else(|| Fault::with_status(500, "InternalFailure", "the stream gave no iterator"))
     }
+}
 
-    /// Tells where a shard is read from: after the last noted record, else from where the application was told to
-    /// start. NOW is the moment of the start request, whenever the shard is first seen.
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds of this era fit a double exactly")]
-    fn start(&self, note: &Note, shard: &str) -> Vec<(&'static str, Value)> {
-        if let Some(sequence) = note.shards.get(&self.place(shard)) {
-            return vec![
-                ("ShardIteratorType", json!("AFTER_SEQUENCE_NUMBER")),
-                ("StartingSequenceNumber", json!(sequence)),
-            ];
+/// Tells where a shard is read from: after the last noted record, else from where the application was told to
+/// start. NOW is the moment of the start request, whenever the shard is first seen.
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of this era fit a double exactly")]
+fn start(note: &Note, known: Option<&String>, arn: &str, shard: &str) -> Value {
+    let mut body = json!({ "StreamARN": arn, "ShardId": shard });
+    match known {
+        Some(sequence) => {
+            body["ShardIteratorType"] = json!("AFTER_SEQUENCE_NUMBER");
+            body["StartingSequenceNumber"] = json!(sequence);
         }
-        if note.since == 0 {
-            return vec![("ShardIteratorType", json!("TRIM_HORIZON"))];
+        None if note.since == 0 => body["ShardIteratorType"] = json!("TRIM_HORIZON"),
+        None => {
+            body["ShardIteratorType"] = json!("AT_TIMESTAMP");
+            body["Timestamp"] = json!(note.since as f64 / 1000.0);
         }
-        vec![("ShardIteratorType", json!("AT_TIMESTAMP")), ("Timestamp", json!(note.since as f64 / 1000.0))]
     }
+    body
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a float to integer cast saturates")]
