@@ -216,6 +216,7 @@ fn with_token(mut answer: Value, token: Option<String>) -> Value {
 mod tests {
     use super::testing::Bench;
     use super::*;
+    use crate::local::Input;
 
     #[test]
     fn unknown_operations_are_refused() {
@@ -229,7 +230,7 @@ mod tests {
 
     #[test]
     fn names_and_paths_have_one_slash_in_their_arn() {
-        let call = Bench::call("GetParameter", &json!({}));
+        let call = Call::new("GetParameter", Input::Json(json!({})), 0);
         assert_eq!(arn(&call, "/a/b"), "arn:aws:ssm:us-east-1:000000000000:parameter/a/b");
         assert_eq!(arn(&call, "a"), "arn:aws:ssm:us-east-1:000000000000:parameter/a");
     }
