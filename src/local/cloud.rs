@@ -309,7 +309,9 @@ impl Cloud {
 /// Tells whether a call may bring records into a stream, or change its shards.
 fn stirs(entry: &Entry, operation: &str) -> bool {
     match entry.handler {
-        Handler::Streams => ["Put", "Split", "Merge", "Update"].iter().any(|start| operation.starts_with(start)),
+        Handler::Streams => {
+            ["Put", "Create", "Split", "Merge", "Update"].iter().any(|start| operation.starts_with(start))
+        }
         Handler::Tables => {
             ["Put", "Update", "Delete", "Batch", "Transact", "Execute"].iter().any(|start| operation.starts_with(start))
         }

@@ -76,7 +76,10 @@ impl Flow {
 
     /// Tells whether all that was put into streams before is delivered, as far as there was a task for it.
     pub(crate) fn is_idle(&self) -> bool {
-        self.inner.board.is_done(*self.inner.cloud.bell().borrow()) && self.inner.cloud.functions().is_idle()
+        let bell = self.inner.cloud.bell();
+        let count = *bell.borrow();
+        // A function that ended in between has put what it puts before, so that the bell tells.
+        self.inner.board.is_done(count) && self.inner.cloud.functions().is_idle() && *bell.borrow() == count
     }
 
     /// Waits until everything is delivered that was put before this call, and what functions and applications

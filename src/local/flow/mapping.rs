@@ -163,8 +163,12 @@ impl Watch {
         }
         self.done.clear();
         let _ = position::start_over(cloud, who, id);
+        // Whether the stream is back is looked at by this task itself.
+        self.desk.resume();
         drop(busy);
-        self.desk.sleep(TROUBLED).await;
-        self.desk.busy()
+        self.desk.pause(TROUBLED).await;
+        let busy = self.desk.busy();
+        self.desk.delegate();
+        busy
     }
 }

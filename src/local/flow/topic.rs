@@ -20,6 +20,8 @@ const ABREAST: usize = 16;
 const ATTEMPTS: u32 = 100_015;
 const LONGEST_PAUSE: u32 = 20_000;
 const LOOK: Duration = Duration::from_millis(200);
+/// How long to rest after a round of deliveries, which a broken store would let go round without end.
+const REST: Duration = Duration::from_millis(5);
 
 /// The one task for all topics.
 pub(super) fn job(endpoint: &str) -> Job {
@@ -35,15 +37,21 @@ pub(super) fn job(endpoint: &str) -> Job {
 async fn run(desk: Desk) {
     loop {
         let now = jiff::Timestamp::now().as_millisecond();
-        let due: Vec<Placed<Delivery>> = desk.cloud.rows().everywhere(DELIVERIES).unwrap_or_default();
-        let due: Vec<_> = due.into_iter().filter(|placed| placed.value.due <= now).collect();
-        // Counted before the first is struck out, so that a watcher never sees an idle moment in between.
-        let busy = (!due.is_empty()).then(|| desk.busy());
-        stream::iter(due).for_each_concurrent(ABREAST, |placed| deliver(&desk, placed)).await;
-        drop(busy);
-        if !desk.pause(LOOK).await {
-            return;
+        let left: Vec<Placed<Delivery>> = desk.cloud.rows().everywhere(DELIVERIES).unwrap_or_default();
+        // What is put off for later is on its way as well.
+        let busy = (!left.is_empty()).then(|| desk.busy());
+        let due: Vec<_> = left.into_iter().filter(|placed| placed.value.due <= now).collect();
+        if due.is_empty() {
+            if !desk.pause(LOOK).await {
+                return;
+            }
+        } else {
+            stream::iter(due).for_each_concurrent(ABREAST, |placed| deliver(&desk, placed)).await;
+            if !desk.sleep(REST).await {
+                return;
+            }
         }
+        drop(busy);
     }
 }
 

@@ -74,7 +74,7 @@ pub(super) fn spread(cloud: &Cloud, who: &Who, id: &str, shard: &str, lanes: u32
         if stored.iter().all(|(_, position)| position.lanes == lanes) {
             return Ok(all);
         }
-        let merged = merged(stored.iter().map(|(_, position)| position), lanes);
+        let merged = merged(&stored.iter().map(|(_, position)| position).collect::<Vec<_>>(), lanes);
         for (key, _) in &stored {
             tx.delete(POSITIONS, key)?;
         }
@@ -85,15 +85,13 @@ pub(super) fn spread(cloud: &Cloud, who: &Who, id: &str, shard: &str, lanes: u32
     })
 }
 
-fn merged<'a>(stored: impl Iterator<Item = &'a Position> + Clone, lanes: u32) -> Position {
-    let complete = stored
-        .clone()
-        .next()
-        .is_some_and(|first| u32::try_from(stored.clone().count()).is_ok_and(|count| count == first.lanes));
-    let slowest = stored.clone().map(|position| position.after.as_deref()).min_by_key(|after| after.map(rank));
+fn merged(stored: &[&Position], lanes: u32) -> Position {
+    let complete =
+        stored.first().is_some_and(|first| u32::try_from(stored.len()).is_ok_and(|count| count == first.lanes));
+    let slowest = stored.iter().map(|position| position.after.as_deref()).min_by_key(|after| after.map(rank));
     let after = slowest.flatten().filter(|_| complete).map(str::to_owned);
-    let window = stored.clone().find_map(|position| position.window.clone()).filter(|_| complete);
-    Position { lanes, after, done: complete && stored.clone().all(|position| position.done), window }
+    let window = stored.iter().find_map(|position| position.window.clone()).filter(|_| complete);
+    Position { lanes, after, done: complete && stored.iter().all(|position| position.done), window }
 }
 
 /// Orders sequence numbers, which are decimal numbers of any length.
@@ -134,7 +132,7 @@ mod tests {
 
     #[test]
     fn other_lanes_start_at_the_slowest() {
-        let merge = |all: &[Position], lanes| merged(all.iter(), lanes);
+        let merge = |all: &[Position], lanes| merged(&all.iter().collect::<Vec<_>>(), lanes);
         let two = [at(Some("100"), 2, true), at(Some("99"), 2, true)];
         assert_eq!(merge(&two, 3), at(Some("99"), 3, true));
         assert_eq!(merge(&[at(Some("100"), 2, true), at(Some("99"), 2, false)], 1), at(Some("99"), 1, false));

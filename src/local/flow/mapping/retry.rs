@@ -174,7 +174,7 @@ mod tests {
     fn a_batch_is_retried_as_a_whole_and_then_dropped() {
         let (sent, dropped) = play(Plan::new(rules(false, Some(2)), vec![0; 4]), &[1]);
         assert_eq!(sent, [0..4, 0..4, 0..4]);
-        assert_eq!(dropped, [0..4]);
+        assert_eq!(dropped, [Range { start: 0, end: 4 }]);
     }
 
     #[test]

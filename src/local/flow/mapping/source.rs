@@ -54,12 +54,12 @@ pub(super) fn problem(options: &Options, fault: &Fault) -> String {
         return format!("PROBLEM: Stream not found: {}", options.source);
     }
     if fault.code.contains("AccessDenied") {
-        let (stream, actions) = match options.kind {
-            Kind::Stream => ("stream", "GetRecords, GetShardIterator, DescribeStream, ListShards"),
-            Kind::Table => ("stream", "GetRecords, GetShardIterator, DescribeStream, ListStreams"),
+        let last = match options.kind {
+            Kind::Stream => "ListShards",
+            Kind::Table => "ListStreams",
         };
         return format!(
-            "PROBLEM: Cannot access {stream} {}. Please ensure the role can perform the {actions} Actions on your stream in IAM.",
+            "PROBLEM: Cannot access stream {}. Please ensure the role can perform the GetRecords, GetShardIterator, DescribeStream, {last} Actions on your stream in IAM.",
             options.source
         );
     }
@@ -168,11 +168,11 @@ fn body_of(outcome: Outcome) -> Result<Value, Fault> {
 }
 
 /// Returns the shards whose reading can begin: not done, not being read, and after those they came from.
-pub(super) fn startable<'a>(
-    shards: &'a [Shard],
+pub(super) fn startable(
+    shards: &[Shard],
     is_done: impl Fn(&str) -> bool,
     is_read: impl Fn(&str) -> bool,
-) -> Vec<&'a Shard> {
+) -> Vec<&Shard> {
     // A parent that is not listed any more has expired with all its records.
     let listed = |parent: &String| shards.iter().any(|shard| shard.id == *parent);
     let is_due = |shard: &&Shard| {
@@ -186,6 +186,15 @@ pub(super) fn startable<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn problems_say_what_the_role_lacks() {
+        let options = super::super::options::tests::options(&json!({})).unwrap();
+        let told = |code: &str| problem(&options, &Fault::new(code, "no"));
+        insta::assert_snapshot!(told("AccessDeniedException"), @"PROBLEM: Cannot access stream arn:aws:kinesis:us-east-1:000000000000:stream/s. Please ensure the role can perform the GetRecords, GetShardIterator, DescribeStream, ListShards Actions on your stream in IAM.");
+        insta::assert_snapshot!(told("ResourceNotFoundException"), @"PROBLEM: Stream not found: arn:aws:kinesis:us-east-1:000000000000:stream/s");
+        insta::assert_snapshot!(told("KMSAccess"), @"PROBLEM: KMSAccess: no");
+    }
 
     #[test]
     fn children_wait_for_their_parents() {

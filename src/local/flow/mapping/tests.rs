@@ -29,7 +29,7 @@ def handler(event, context):
         return {"batchItemFailures": [{"itemIdentifier": failed}]}
 "#;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 struct World {
     cloud: Cloud,
@@ -41,7 +41,8 @@ impl World {
     /// Makes a stream `s` with some shards and a function `f`.
     async fn new(shards: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let cloud = Cloud::memory(Settings::default()).unwrap();
+        let settings = Settings { python: Some("python3".into()), ..Settings::default() };
+        let cloud = Cloud::memory(settings).unwrap();
         Self::with(cloud, folder, shards).await
     }
 
@@ -196,18 +197,48 @@ async fn records_reach_the_function_and_are_not_told_twice() {
 async fn a_put_wakes_the_poller() {
     let world = World::new(1).await;
     let flow = world.start();
-    world.map(&json!({})).await;
+    let pattern = json!({ "partitionKey": ["wanted"] }).to_string();
+    world.map(&json!({ "FilterCriteria": { "Filters": [{ "Pattern": pattern }] } })).await;
     world.drained(&flow).await;
-    for round in 0..20_usize {
-        world.put("k", &["x"]).await;
+    let mut times = Vec::new();
+    for _ in 0..21 {
+        world.put("other", &["x"]).await;
+        let begin = Instant::now();
         assert!(!flow.is_idle(), "what was put is on its way");
         world.drained(&flow).await;
-        assert_eq!(world.batches().len(), round + 1);
-        if round == 4 {
-            break;
-        }
+        times.push(begin.elapsed());
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    times.sort();
+    assert!(times[10] < Duration::from_millis(50), "{times:?}");
+    world.put("wanted", &["y"]).await;
+    world.drained(&flow).await;
     flow.stop().await;
+    assert_eq!(world.batches(), [["y"]]);
+}
+
+#[tokio::test]
+async fn many_puts_at_once_are_all_delivered_in_order() {
+    let world = World::new(2).await;
+    world.map(&json!({})).await;
+    let flow = world.start();
+    let put = |key: &'static str| {
+        let world = &world;
+        async move {
+            for number in 0..60 {
+                world.put(key, &[&format!("{key}{number}")]).await;
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    Box::pin(futures::future::join4(put("a"), put("b"), put("c"), put("d"))).await;
+    world.drained(&flow).await;
+    flow.stop().await;
+    let all = world.batches().concat();
+    for key in ["a", "b", "c", "d"] {
+        let own: Vec<&String> = all.iter().filter(|data| data.starts_with(key)).collect();
+        assert_eq!(own, (0..60).map(|number| format!("{key}{number}")).collect::<Vec<_>>().iter().collect::<Vec<_>>());
+    }
 }
 
 #[tokio::test]
@@ -386,7 +417,7 @@ async fn a_lost_function_and_a_lost_stream_are_told() {
 async fn changes_of_a_table_reach_the_function() {
     let world = World::new(1).await;
     let table = json!({
-        "TableName": "t", "BillingMode": "PAY_PER_REQUEST",
+        "TableName": "tickets", "BillingMode": "PAY_PER_REQUEST",
         "AttributeDefinitions": [{ "AttributeName": "id", "AttributeType": "S" }],
         "KeySchema": [{ "AttributeName": "id", "KeyType": "HASH" }],
         "StreamSpecification": { "StreamEnabled": true, "StreamViewType": "NEW_IMAGE" },
@@ -395,7 +426,7 @@ async fn changes_of_a_table_reach_the_function() {
     let source = made["TableDescription"]["LatestStreamArn"].clone();
     world.map(&json!({ "EventSourceArn": source, "StartingPosition": "TRIM_HORIZON" })).await;
     let flow = world.start();
-    world.json("dynamodb", "PutItem", json!({ "TableName": "t", "Item": { "id": { "S": "1" } } })).await;
+    world.json("dynamodb", "PutItem", json!({ "TableName": "tickets", "Item": { "id": { "S": "1" } } })).await;
     world.drained(&flow).await;
     flow.stop().await;
     let record = &world.events()[0]["Records"][0];
