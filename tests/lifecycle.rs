@@ -103,7 +103,7 @@ fn the_ticket_stack_lives_and_dies() {
     let world = World::of(Sandbox::with_stacks(), "us-east-1");
     let args = &["stacks/airline_tickets.yaml", "--var", "phone=+79990001122"];
     let before = world.account.contents();
-    world.plan(args).code(2).has("19 to add, 0 to change, 0 to destroy.").lacks("9990001122");
+    world.plan(args).code(2).has("20 to add, 0 to change, 0 to destroy.").lacks("9990001122");
     world.apply(args).has("Apply complete").lacks("9990001122");
     world
         .run(&["show"], args)

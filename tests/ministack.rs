@@ -30,7 +30,7 @@ struct Queue<'a> {
 
 impl Queue<'_> {
     fn run(&self, verb: &str) -> String {
-        let script = project().join("tests/ministack/queue.py");
+        let script = project().join("tests/ministack/heard.py");
         let output = Command::new(python()).arg(script).args([verb, self.endpoint, &self.topic]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()

@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 use crate::local::Settings;
 
 /// What functions can import beside Python's own library.
-const REQUIREMENT: &str = "boto3==1.44.5";
+const REQUIREMENT: &str = "boto3==1.43.106";
 /// Lines of a failed command that are shown.
 const SHOWN: usize = 6;
 

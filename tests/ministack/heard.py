@@ -1,4 +1,4 @@
-"""A queue that hears what a topic says: `queue.py open|read ENDPOINT TOPIC_ARN`; read prints the subjects so far."""
+"""A queue that hears what a topic says: `heard.py open|read ENDPOINT TOPIC_ARN`; read prints the subjects so far."""
 
 import json
 import sys
