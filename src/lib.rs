@@ -1,8 +1,9 @@
 //! Plans, applies and destroys streaming stacks on AWS from one YAML file.
 //!
 //! The program is a pipeline of plain data: [`stack`] loads and checks the file, [`graph`] orders it, [`live`] asks AWS
-//! what exists, [`diff`] and [`plan`] say what has to happen, [`apply`] does it, [`report`] tells the user. Only `live`
-//! and `apply` talk to AWS, through the [`kind::Kind`] of each resource. [`local`] is an AWS on the user's machine.
+//! what exists, [`diff`] and [`plan`] say what has to happen, [`apply`] does it, [`report`] tells the user. `live` and
+//! `apply` talk to AWS through the [`kind::Kind`] of each resource. Beside the pipeline, [`send`] puts records into a
+//! stream and [`verify`] looks whether they get through. [`local`] is an AWS on the user's machine.
 
 pub mod apply;
 pub mod aws;

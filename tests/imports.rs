@@ -12,7 +12,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("apply::jobs", &["graph", "plan"]),
     ("apply::queue", &[]),
     ("apply", &["apply", "aws", "diff", "graph", "kind", "live", "plan", "stack"]),
-    ("checks", &["kind", "stack"]),
+    ("checks", &["stack"]),
     ("cli", &[]),
     (
         "commands",
@@ -26,10 +26,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("failure", &["kind"]),
     ("graph", &["stack"]),
     ("kind", &["aws", "diff"]),
-    ("kinds", &["aws", "checks::sql", "diff", "kind", "kinds", "package", "stack::reference"]),
+    ("kinds", &["aws", "checks::sql", "kind", "kinds", "package"]),
     ("live", &["aws", "diff", "kind", "stack"]),
     ("local", &["local"]),
-    ("package", &["kind", "stack::reference"]),
+    ("package", &["stack::reference"]),
     ("plan", &["aws::marks", "diff", "graph", "kind", "live", "stack"]),
     (
         "report",
@@ -40,7 +40,6 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "diff",
             "kind",
             "plan",
-            "report",
             "stack::reference",
             "stack::variables",
             "verify",
@@ -50,7 +49,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("session", &["aws", "failure", "kind", "local"]),
     ("stack::load", &["checks", "kind", "kinds"]),
     ("verify", &["aws", "kind", "live", "stack"]),
-    ("stack", &["aws::marks", "diff", "kind", "stack"]),
+    ("stack", &["diff", "kind"]),
 ];
 
 /// Modules that touch AWS or wait; all others stay pure.

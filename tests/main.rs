@@ -1,6 +1,7 @@
 //! Tests of the program from outside.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod build;
 mod cli;
 mod data_path;
 mod functions;

@@ -313,15 +313,17 @@ fn spec_of(stream: &StreamDescriptionSummary) -> Spec {
     }
 }
 
-async fn create_call(cx: &Cx, want: &Spec, tags: &Tags) -> Result<()> {
-    let mode = match want.stream_mode {
+fn mode_details(mode: Mode) -> Result<StreamModeDetails> {
+    let mode = match mode {
         Mode::Provisioned => StreamMode::Provisioned,
         Mode::OnDemand => StreamMode::OnDemand,
     };
-    let details = StreamModeDetails::builder()
-        .stream_mode(mode)
-        .build()
-        .map_err(|error| KindError::invalid(error.to_string()))?;
+    let details = StreamModeDetails::builder().stream_mode(mode).build();
+    details.map_err(|error| KindError::invalid(error.to_string()))
+}
+
+async fn create_call(cx: &Cx, want: &Spec, tags: &Tags) -> Result<()> {
+    let details = mode_details(want.stream_mode)?;
     let mut request = cx.aws.kinesis().create_stream().stream_name(&cx.key.name).stream_mode_details(details);
     request = request.set_shard_count(want.shard_count).set_tags(Some(tags.clone().into_iter().collect()));
     if want.max_record_size_in_kib != DEFAULT_RECORD_SIZE {

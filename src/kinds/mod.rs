@@ -13,6 +13,7 @@ pub mod iam_role;
 pub mod json;
 pub mod kinesis_analytics_application;
 pub mod kinesis_stream;
+mod lambda;
 pub mod lambda_event_source_mapping;
 pub mod lambda_function;
 pub mod policy;

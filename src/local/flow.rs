@@ -1,4 +1,5 @@
-//! Moves records by itself, as AWS does: whatever polls a stream runs here, one task for each.
+//! Moves records by itself, as AWS does: a task for each event source mapping and running application, one for
+//! all topics.
 //!
 //! What there is to run follows from the stored rows alone, so a cloud that is opened again carries on where the
 //! last process stopped. It does not know what a task does with its records.

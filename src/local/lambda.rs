@@ -1,9 +1,8 @@
 //! Lambda: functions, their permissions and event source mappings, and invocation of Python code.
 //!
-//! All but invocation is a function of stored rows; invocations run in the processes of [`Functions`].
-//!
-//! Paths are matched without their version date. It does not poll event sources: a mapping is a row that says what is
-//! to be polled.
+//! All but invocation is a function of stored rows; invocations run in the processes of [`Functions`]. Paths are
+//! matched without their version date. It does not poll event sources: a mapping is a row that says what is to be
+//! polled, and [`flow`](super::flow) polls.
 
 mod code;
 mod concurrency;

@@ -1,9 +1,10 @@
 //! An AWS on the user's machine: the services that stack files use, strict, with their state on disk.
 //!
 //! The local cloud knows nothing of stack files or plans; it sees API calls only, in process through
-//! [`connector`] or over a loopback socket through [`listener`]. Each service is one file that implements
-//! [`Service`]: a function of the stored state and one call. Rules come from `facts/aws.md`; where AWS and a
-//! convenience conflict, AWS wins.
+//! [`connector`] or over a loopback socket through [`listener`]. Most services are a [`Service`], a function of the
+//! stored rows and one call; Kinesis and DynamoDB have engines beside the rows, Lambda has the processes of its
+//! functions. What moves records by itself is in [`flow`] and makes the same calls as everybody else. Rules come from
+//! `facts/aws.md`; where AWS and a convenience conflict, AWS wins.
 
 mod access;
 pub(crate) mod amis;

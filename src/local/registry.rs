@@ -1,6 +1,6 @@
 //! The list of services: how each is addressed, how it is spoken to, who answers, and what it tags.
 //!
-//! A new service is one file and one entry here.
+//! A new service is one file and one entry here. It does not know what the operations of a service are.
 
 use super::Service;
 use super::store::Table;
@@ -23,9 +23,9 @@ pub(crate) enum Wire {
 pub(crate) enum Handler {
     /// A function of the stored rows.
     Rows(&'static dyn Service),
-    /// The Kinesis engine.
+    /// Kinesis: the engine for streams, and the log of records.
     Streams,
-    /// The DynamoDB engine.
+    /// The DynamoDB engine, and rows for what it lacks.
     Tables,
     /// Lambda: rows, and the functions' processes.
     Functions,

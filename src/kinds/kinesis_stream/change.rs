@@ -1,13 +1,11 @@
 //! What brings a stream from what it is to what it should be, one setting after the other.
 
-use aws_sdk_kinesis::types::{
-    EncryptionType, MetricsName, ScalingType, StreamDescriptionSummary, StreamMode, StreamModeDetails,
-};
+use aws_sdk_kinesis::types::{EncryptionType, MetricsName, ScalingType, StreamDescriptionSummary};
 
-use super::{Mode, Spec, UPDATE_LIMIT, describe, wait_active};
+use super::{Spec, UPDATE_LIMIT, describe, mode_details, wait_active};
 use crate::aws::Cx;
 use crate::aws::error::failed;
-use crate::kind::{KindError, Result};
+use crate::kind::Result;
 
 /// Brings an ACTIVE stream from `found` to `want`, one call at a time, in Terraform's order (`facts/aws.md` 1.4).
 pub(super) async fn converge(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {
@@ -31,14 +29,7 @@ async fn set_mode(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {
     if want.stream_mode == found.stream_mode {
         return Ok(());
     }
-    let mode = match want.stream_mode {
-        Mode::Provisioned => StreamMode::Provisioned,
-        Mode::OnDemand => StreamMode::OnDemand,
-    };
-    let details = StreamModeDetails::builder()
-        .stream_mode(mode)
-        .build()
-        .map_err(|error| KindError::invalid(error.to_string()))?;
+    let details = mode_details(want.stream_mode)?;
     let request = cx.aws.kinesis().update_stream_mode().stream_arn(arn(cx).await?).stream_mode_details(details);
     request.send().await.map_err(failed("UpdateStreamMode"))?;
     settled(cx).await.map(|_| ())

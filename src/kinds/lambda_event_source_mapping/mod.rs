@@ -14,8 +14,9 @@ pub use spec::{
     StartingPosition,
 };
 
+use super::lambda;
 use crate::aws::Cx;
-use crate::aws::error::{failed, found};
+use crate::aws::error::found;
 use crate::aws::marks;
 use crate::kind::{
     Changes, Check, End, Fault, Holder, Hop, Kind, Naming, Observed, Owned, Path, Place, Result, Side, Tags,
@@ -146,16 +147,7 @@ impl Kind for LambdaEventSourceMapping {
     }
 
     async fn retag(cx: &Cx, set: &Tags, remove: &[String]) -> Result<()> {
-        let (client, arn) = (cx.aws.lambda(), arn_of(cx.place(), cx.key.handle()));
-        if !set.is_empty() {
-            let request = client.tag_resource().resource(&arn).set_tags(Some(set.clone().into_iter().collect()));
-            request.send().await.map_err(failed("TagResource"))?;
-        }
-        if !remove.is_empty() {
-            let request = client.untag_resource().resource(&arn).set_tag_keys(Some(remove.to_vec()));
-            request.send().await.map_err(failed("UntagResource"))?;
-        }
-        Ok(())
+        lambda::retag(cx, &arn_of(cx.place(), cx.key.handle()), set, remove).await
     }
 
     async fn owned(cx: &Cx) -> Result<Vec<Owned>> {

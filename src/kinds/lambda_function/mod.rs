@@ -18,6 +18,7 @@ pub use spec::{
     LoggingConfig, SnapStart, SnapStartApplyOn, Spec, SystemLogLevel, TracingConfig, TracingMode, VpcConfig,
 };
 
+use super::lambda;
 use crate::aws::Cx;
 use crate::aws::error::{failed, found};
 use crate::aws::marks;
@@ -130,17 +131,7 @@ impl Kind for LambdaFunction {
     }
 
     async fn retag(cx: &Cx, set: &Tags, remove: &[String]) -> Result<()> {
-        let arn = calls::arn(cx).await?;
-        let client = cx.aws.lambda();
-        if !set.is_empty() {
-            let request = client.tag_resource().resource(&arn).set_tags(Some(set.clone().into_iter().collect()));
-            request.send().await.map_err(failed("TagResource"))?;
-        }
-        if !remove.is_empty() {
-            let request = client.untag_resource().resource(&arn).set_tag_keys(Some(remove.to_vec()));
-            request.send().await.map_err(failed("UntagResource"))?;
-        }
-        Ok(())
+        lambda::retag(cx, &calls::arn(cx).await?, set, remove).await
     }
 
     fn hops(spec: &Spec) -> Vec<Hop> {

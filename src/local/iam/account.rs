@@ -50,13 +50,7 @@ fn role_detail(tx: &Tx<'_>, role: &Role) -> Result<Xml, Fault> {
         .inline
         .iter()
         .map(|(name, text)| Xml::new().text("PolicyName", name).text("PolicyDocument", wire::encode(text)));
-    let answer = Xml::new()
-        .text("Path", &role.path)
-        .text("RoleName", &role.name)
-        .text("RoleId", &role.id)
-        .text("Arn", &role.arn)
-        .text("CreateDate", wire::time(role.created))
-        .text("AssumeRolePolicyDocument", wire::encode(&role.trust))
+    let answer = role::head(role)
         .list("InstanceProfileList", "member", profiles)
         .list("RolePolicyList", "member", inline)
         .list("AttachedManagedPolicies", "member", role.attached.iter().map(|arn| attachment::element(arn)));

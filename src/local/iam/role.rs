@@ -162,8 +162,8 @@ fn list(tx: &mut Tx<'_>, call: &Call) -> Result<Xml, Fault> {
     Ok(Xml::new().list("Roles", "member", roles.iter().map(brief)).and(tail))
 }
 
-/// Builds what lists say of a role: no tags and no boundary.
-pub(super) fn brief(role: &Role) -> Xml {
+/// Builds what every view of a role begins with.
+pub(super) fn head(role: &Role) -> Xml {
     Xml::new()
         .text("Path", &role.path)
         .text("RoleName", &role.name)
@@ -171,8 +171,11 @@ pub(super) fn brief(role: &Role) -> Xml {
         .text("Arn", &role.arn)
         .text("CreateDate", wire::time(role.created))
         .text("AssumeRolePolicyDocument", wire::encode(&role.trust))
-        .maybe("Description", role.description.as_ref())
-        .text("MaxSessionDuration", role.max_session)
+}
+
+/// Builds what lists say of a role: no tags and no boundary.
+pub(super) fn brief(role: &Role) -> Xml {
+    head(role).maybe("Description", role.description.as_ref()).text("MaxSessionDuration", role.max_session)
 }
 
 fn whole(role: &Role) -> Xml {

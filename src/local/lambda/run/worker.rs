@@ -1,8 +1,8 @@
 //! One process that runs a function's events one after the other.
 //!
 //! The process leads a group of its own and ends that group when its input is closed, so neither it nor what it
-//! started outlives the cloud. It is not killed when it is dropped: it could not end its group any more. Its memory is watched where there is a `/proc`; elsewhere it is looked at after each
-//! event.
+//! started outlives the cloud. It is not killed when it is dropped: it could not end its group any more. Its memory is
+//! watched where there is a `/proc`; elsewhere it is looked at after each event.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
