@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 use crate::cli::Cli;
 use crate::commands;
 use crate::failure::{Failure, Style};
-use crate::report::Screen;
+use crate::report::{Screen, safe};
 
 /// Exit code of wrong usage (`EX_USAGE` of sysexits).
 const USAGE: u8 = 64;
@@ -44,12 +44,14 @@ pub fn main() -> ExitCode {
 }
 
 fn fail(failure: &Failure, screen: &Screen) -> u8 {
-    let heading = match failure.style {
-        Style::Plain => screen.paint_err.red("error: "),
-        Style::Report => String::new(),
+    let text = failure.message.trim_end();
+    let text = match failure.style {
+        // What AWS or a function said may hold anything.
+        Style::Plain => format!("{}{}", screen.paint_err.red("error: "), safe(text)),
+        Style::Report => text.to_owned(),
         Style::Silent => return failure.code,
     };
-    screen.note(&format!("{heading}{}\n", failure.message.trim_end()));
+    screen.note(&format!("{text}\n"));
     if let Some(help) = &failure.help {
         screen.note(&format!("  help: {help}\n"));
     }

@@ -45,6 +45,11 @@ async fn listen(port: u16, screen: &Screen) -> Result<u8, Failure> {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
-    listener.stop().await?;
+    tokio::select! {
+        stopped = listener.stop() => stopped?,
+        // A request may still run for a quarter of an hour. What is not finished goes on with the next start.
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
     Ok(DONE)
 }

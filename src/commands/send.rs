@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -23,6 +23,14 @@ use crate::stack::Stack;
 
 /// `type:` of what can be sent to.
 const STREAM: &str = "kinesis_stream";
+
+/// How long something may fail while nothing arrives, before the rest is left to a later run.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Said when it has failed for so long.
+const STALLED: &str = "What was sent does not all arrive: something has failed for a minute, and what waits behind \
+    it goes on with the next run.\nRun `stackctl verify --local` to see where, and `stackctl local logs FUNCTION` \
+    to see why.\n";
 
 /// Runs the command.
 pub(super) async fn run(globals: &Globals, args: &SendArgs, screen: &mut Screen) -> Result<u8, Failure> {
@@ -106,7 +114,9 @@ async fn send(
 async fn flow(moving: &Moving, stops: &mut UnboundedReceiver<Stop>, screen: &Screen) {
     let bar = waiting(screen, "waiting until the records have flowed");
     tokio::select! {
-        () = moving.drained() => {}
+        done = moving.drained(PATIENCE) => if !done {
+            screen.note(STALLED);
+        },
         _ = stops.recv() => screen.note("Interrupted: what has not arrived yet goes on with the next run.\n"),
     }
     bar.finish_and_clear();

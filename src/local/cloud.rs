@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -217,6 +218,11 @@ impl Cloud {
         &self.inner.rows
     }
 
+    /// Returns how the cloud was set up.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
     /// Returns the processes of functions.
     pub(crate) fn functions(&self) -> &lambda::Functions {
         &self.inner.functions
@@ -343,7 +349,8 @@ pub(crate) fn reset(dir: &Path) -> Result<(), OpenError> {
 
 fn lock(dir: &Path) -> Result<File, OpenError> {
     let folder = |source| OpenError::Folder { dir: dir.to_owned(), source };
-    fs_err::create_dir_all(dir).map_err(folder)?;
+    // It keeps code, secret parameters and the tokens of sessions.
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(folder)?;
     let file = File::options().create(true).append(true).open(dir.join(LOCK)).map_err(folder)?;
     match file.try_lock() {
         Ok(()) => Ok(file),

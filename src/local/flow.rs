@@ -94,6 +94,20 @@ impl Flow {
         }
     }
 
+    /// Waits as [`Self::drained`] does, but gives up when things have failed for a time and nothing has arrived
+    /// meanwhile; tells whether everything is delivered.
+    pub(crate) async fn drained_or_stalled(&self, patience: Duration) -> bool {
+        let stalled = async {
+            while self.inner.board.stall.time().max(self.inner.cloud.functions().stalled()) < patience {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::select! {
+            () = self.drained() => true,
+            () = stalled => false,
+        }
+    }
+
     /// Ends all tasks and waits for them.
     pub(crate) async fn stop(self) {
         self.inner.stop.cancel();
@@ -112,12 +126,23 @@ fn jobs(cloud: &Cloud, endpoint: &str) -> Result<Vec<Job>, Fault> {
 
 async fn supervise(inner: Arc<Inner>) {
     let mut crew = Crew::default();
+    let mut told = String::new();
     while !inner.stop.is_cancelled() {
         let asked = inner.asked.load(Ordering::SeqCst);
         crew.clear();
-        if let Ok(wanted) = jobs(&inner.cloud, &inner.endpoint) {
-            crew.arrange(wanted, &inner);
-            inner.looked.send_replace(asked);
+        match jobs(&inner.cloud, &inner.endpoint) {
+            Ok(wanted) => {
+                crew.arrange(wanted, &inner);
+                inner.looked.send_replace(asked);
+            }
+            Err(fault) => {
+                inner.board.stall.failed();
+                // The same is not said ten times a second.
+                if told != fault.message {
+                    tracing::warn!("records cannot be moved: {}", fault.message);
+                    told = fault.message;
+                }
+            }
         }
         tokio::select! {
             () = inner.stop.cancelled() => {}

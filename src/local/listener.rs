@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -48,10 +49,12 @@ impl Listener {
         self.flow.get_or_insert_with(|| Flow::start(self.cloud.clone(), format!("http://{}", self.address)));
     }
 
-    /// Waits until every record that is there now has arrived where it goes.
-    pub(crate) async fn drained(&self) {
-        if let Some(flow) = &self.flow {
-            flow.drained().await;
+    /// Waits until every record that is there now has arrived where it goes; false when things have failed for a
+    /// time and nothing has arrived meanwhile.
+    pub(crate) async fn drained(&self, patience: Duration) -> bool {
+        match &self.flow {
+            Some(flow) => flow.drained_or_stalled(patience).await,
+            None => true,
         }
     }
 

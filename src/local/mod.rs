@@ -27,6 +27,7 @@ mod router;
 pub(crate) mod settings;
 pub(crate) mod sns;
 pub(crate) mod ssm;
+mod stall;
 pub(crate) mod store;
 pub(crate) mod sts;
 mod tag;

@@ -320,6 +320,15 @@ async fn one_holder_at_a_time_and_the_next_learns_where_it_listens() {
     assert_eq!(listed.stream_names(), ["jobs"]);
 }
 
+#[test]
+fn the_state_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join(".stackctl/local");
+    let _cloud = Cloud::open(&dir, Settings::default()).unwrap();
+    assert_eq!(fs_err::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
 #[tokio::test]
 async fn code_can_be_fetched_by_anyone_who_has_the_link() {
     let home = tempfile::tempdir().unwrap();

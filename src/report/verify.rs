@@ -23,7 +23,7 @@ pub fn text(outcome: &Outcome, paint: Paint) -> String {
     if let Some(flight) = &outcome.flight {
         out.push_str(&flown(flight, paint));
     }
-    out.push_str(&format!("\n{}\n", paint.bold(&closing(outcome))));
+    out.push_str(&format!("\n{}\n", paint.bold(&safe(&closing(outcome)))));
     out
 }
 
@@ -159,6 +159,14 @@ mod tests {
         let label = Label { id: "canary-1".to_owned(), digits: "123456".to_owned() };
         let left = vec!["its records leave the streams when they expire".to_owned()];
         Outcome { probed: Probed { verdicts, unread: Vec::new() }, flight: Some(Flight { label, stations, left }) }
+    }
+
+    #[test]
+    fn what_others_wrote_does_not_take_over_the_terminal() {
+        let failed = Check::failed("PROBLEM: \x1b[2Jgone").help("look\x07");
+        let probed = Probed { verdicts: vec![verdict("a", "b", "mapping", vec![failed])], unread: Vec::new() };
+        let text = text(&Outcome { probed, flight: None }, Paint::default());
+        assert!(text.contains("First broken hop") && !text.contains(['\x1b', '\x07']), "{text}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A local cloud in this process in which records move by themselves, as they do behind `stackctl local serve`.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use crate::failure::Failure;
 use crate::local::listener::Listener;
@@ -27,9 +28,10 @@ impl Moving {
         &self.listener
     }
 
-    /// Waits until every record has arrived where it goes.
-    pub async fn drained(&self) {
-        self.listener.drained().await;
+    /// Waits until every record has arrived where it goes; false when something has failed for a time and nothing
+    /// has arrived meanwhile.
+    pub async fn drained(&self, patience: Duration) -> bool {
+        self.listener.drained(patience).await
     }
 
     /// Gives the local cloud back.

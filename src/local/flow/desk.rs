@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::local::stall::Stall;
 use crate::local::{Cloud, Who};
 
 /// What a task gets to work with.
@@ -52,6 +53,16 @@ impl Desk {
     /// Says that this task reads again itself.
     pub(crate) fn resume(&self) {
         self.gauge.caught.store(0, Ordering::SeqCst);
+    }
+
+    /// Says that something has arrived where it goes, or was given up.
+    pub(crate) fn moved(&self) {
+        self.board.stall.moved();
+    }
+
+    /// Says that something could not be delivered and is tried again.
+    pub(crate) fn failed(&self) {
+        self.board.stall.failed();
     }
 
     /// Waits a moment, or less when records come in; false when the task must end.
@@ -103,6 +114,8 @@ pub(super) struct Board {
     gauges: Mutex<Vec<Weak<Gauge>>>,
     /// Tasks that are due and have no gauge yet.
     missing: AtomicBool,
+    /// Failures to deliver after which nothing has arrived.
+    pub(super) stall: Stall,
 }
 
 impl Board {

@@ -158,6 +158,7 @@ impl Watch {
         let (cloud, who, id) = (&self.desk.cloud, &self.desk.who, &self.options.id);
         let _ = position::note_result(cloud, who, id, &source::problem(&self.options, fault));
         if Trouble::of(fault) != Trouble::Gone {
+            self.desk.failed();
             self.desk.sleep(TROUBLED).await;
             return busy;
         }

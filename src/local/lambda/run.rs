@@ -30,6 +30,7 @@ use self::pool::Pool;
 use self::python::Python;
 use self::report::{Ending, Report, Status};
 use self::worker::{Launch, Worker};
+use crate::local::stall::Stall;
 use crate::local::{Call, Cloud, Fault, Settings};
 
 pub(crate) use self::queue::resume;
@@ -52,6 +53,8 @@ pub(crate) struct Functions {
     is_swept: AtomicBool,
     /// Events that were accepted and are not done.
     queued: Arc<AtomicU64>,
+    /// Failures to run such events at all.
+    stall: Stall,
     stop: CancellationToken,
 }
 
@@ -74,6 +77,7 @@ impl Functions {
             pools: Arc::default(),
             is_swept: AtomicBool::new(false),
             queued: Arc::default(),
+            stall: Stall::default(),
             stop: CancellationToken::new(),
         }
     }
@@ -81,6 +85,11 @@ impl Functions {
     /// Tells whether no accepted event is left to do.
     pub(crate) fn is_idle(&self) -> bool {
         self.queued.load(Ordering::SeqCst) == 0
+    }
+
+    /// Tells for how long accepted events could not be run.
+    pub(crate) fn stalled(&self) -> Duration {
+        self.stall.time()
     }
 
     /// Ends all processes that wait, and what works on accepted events; those stay stored.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::Desk;
 use super::journal::Journal;
+use super::streams::Streams;
 use crate::local::analytics::{Application, Part};
 use crate::local::{Answer, Input, Who};
 
@@ -19,6 +20,8 @@ const MOST: usize = 500;
 /// Bytes of one `PutRecords` and of one invocation, with room for what base64 adds.
 const MOST_BYTES: usize = 3 << 20;
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How long a function may go on after the task was told to end. What it was given is delivered again later.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// One output.
 pub(super) struct Output {
@@ -26,6 +29,7 @@ pub(super) struct Output {
     pub(super) name: String,
     pub(super) format: String,
     who: Who,
+    kinesis: Streams,
     target: Target,
     application: String,
 }
@@ -41,7 +45,7 @@ enum Target {
 type Rest = (Vec<Vec<u8>>, String);
 
 impl Output {
-    pub(super) fn new(desk: &Desk, application: &Application, output: &Part) -> Self {
+    pub(super) fn new(desk: &Desk, kinesis: &Streams, application: &Application, output: &Part) -> Self {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let body = &output.body;
         let field = ["KinesisStreamsOutput", "LambdaOutput", "KinesisFirehoseOutput"];
@@ -57,6 +61,7 @@ impl Output {
             name: text(&body["Name"]),
             format: text(&body["DestinationSchema"]["RecordFormatType"]),
             who: Who { role: given["RoleARN"].as_str().map(str::to_owned), ..desk.who.clone() },
+            kinesis: kinesis.clone(),
             target,
             application: application.arn.clone(),
         }
@@ -79,25 +84,25 @@ impl Output {
                 (waiting, tries) = (rest, tries + 1);
             }
             journal.fine(&self.id);
+            desk.moved();
         }
         true
     }
 
     async fn try_deliver(&self, desk: &Desk, records: Vec<Vec<u8>>, tries: u32) -> Result<(), Rest> {
         match &self.target {
-            Target::Stream(arn) => self.put(desk, arn, records).await,
+            Target::Stream(arn) => self.put(arn, records).await,
             Target::Function(arn) => self.invoke(desk, arn, records, tries).await,
             Target::Missing(arn) => Err((records, format!("the local cloud has no Firehose for {arn}"))),
         }
     }
 
-    async fn put(&self, desk: &Desk, arn: &str, records: Vec<Vec<u8>>) -> Result<(), Rest> {
+    async fn put(&self, arn: &str, records: Vec<Vec<u8>>) -> Result<(), Rest> {
         let entry =
             |data: &Vec<u8>| json!({ "Data": STANDARD.encode(data), "PartitionKey": uuid::Uuid::new_v4().to_string() });
         let body = json!({ "StreamARN": arn, "Records": records.iter().map(entry).collect::<Vec<_>>() });
-        let answer = match desk.cloud.ask(&self.who, "kinesis", "PutRecords", Input::Json(body)).await {
-            Ok(Answer::Json(_, answer) | Answer::Headed(_, _, answer)) => answer,
-            Ok(_) => Value::Null,
+        let answer = match self.kinesis.ask(&self.who, "PutRecords", body).await {
+            Ok(answer) => answer,
             Err(fault) => return Err((records, format!("{}: {}", fault.code, fault.message))),
         };
         let failed = |place: usize| answer["Records"][place]["ErrorCode"].as_str();
@@ -157,6 +162,7 @@ fn parts(records: Vec<Vec<u8>>) -> Vec<Vec<Vec<u8>>> {
 
 /// Waits before another attempt, twice as long as the last time; false when the task must end.
 pub(super) async fn longer(desk: &Desk, pause: &mut Duration) -> bool {
+    desk.failed();
     tokio::select! {
         () = desk.stop.cancelled() => return false,
         () = tokio::time::sleep(*pause) => {}
@@ -170,7 +176,15 @@ pub(super) async fn invoke(desk: &Desk, who: &Who, arn: &str, event: Value) -> R
     let name = arn.split_once(":function:").map_or(arn, |(_, name)| name).split(':').next().unwrap_or_default();
     let segments = ["2015-03-31", "functions", name, "invocations"].map(str::to_owned).to_vec();
     let input = Input::Rest { segments, query: Vec::new(), body: event };
-    match desk.cloud.ask(who, "lambda", "POST", input).await {
+    let stopped = async {
+        desk.stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    let outcome = tokio::select! {
+        outcome = desk.cloud.ask(who, "lambda", "POST", input) => outcome,
+        () = stopped => return Err("the application was stopped before the function answered".to_owned()),
+    };
+    match outcome {
         Ok(Answer::Headed(_, headers, payload)) if headers.iter().any(|(name, _)| *name == "x-amz-function-error") => {
             Err(format!("the function failed: {}", payload["errorMessage"].as_str().unwrap_or("no message")))
         }

@@ -249,6 +249,29 @@ async fn what_cannot_run_is_refused_at_the_right_call() {
 }
 
 #[tokio::test]
+async fn an_input_that_was_made_anew_is_read_from_its_start() {
+    let account = Account::new().await;
+    account.create(SQL, &["DESTINATION_SQL_STREAM"]).await.unwrap();
+    account.start("NOW").await.unwrap();
+    account.ticket("1", "Aeroflot").await;
+    account.ticket("1", "Aeroflot").await;
+    let flow = account.flow();
+    assert_eq!(account.wait(2).await.len(), 2);
+    flow.stop().await;
+    account.ask("kinesis", "DeleteStream", json!({ "StreamName": "airline_tickets" })).await.unwrap();
+    // Sequence numbers tell streams apart by the second in which they were made.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let again = json!({ "StreamName": "airline_tickets", "ShardCount": 2 });
+    account.ask("kinesis", "CreateStream", again).await.unwrap();
+    let flow = account.flow();
+    for _ in 0..8 {
+        account.ticket("2", "Aeroflot").await;
+    }
+    assert_eq!(account.wait(10).await.len(), 10, "{}", account.log().await);
+    flow.stop().await;
+}
+
+#[tokio::test]
 async fn an_input_that_is_gone_is_told_once() {
     let account = Account::new().await;
     account.create(SQL, &["DESTINATION_SQL_STREAM"]).await.unwrap();

@@ -104,7 +104,10 @@ impl Lane {
                 break End::Stopped;
             }
             // A lane that cannot note what it did tries the same again later.
-            let round = self.round().await.unwrap_or(Round::Sleep(TROUBLED));
+            let round = self.round().await.unwrap_or_else(|_| {
+                self.desk.failed();
+                Round::Sleep(TROUBLED)
+            });
             let goes_on = match round {
                 Round::Again => true,
                 Round::Fill(most) => self.desk.pause(most.min(IDLE)).await,
@@ -307,8 +310,17 @@ impl Lane {
                 }
                 let sequences: Vec<&str> = sent.iter().map(|record| record.sequence.as_str()).collect();
                 match verdict::first_failure(&answer, &sequences).filter(|_| self.options.report) {
-                    None => plan.succeeded(),
-                    Some(place) => plan.failed(place),
+                    None => {
+                        plan.succeeded();
+                        self.desk.moved();
+                    }
+                    Some(place) => {
+                        if place > 0 {
+                            self.desk.moved();
+                        }
+                        self.desk.failed();
+                        plan.failed(place);
+                    }
                 }
                 let result = if plan.settled() == piece.range.end { "OK" } else { FAILED };
                 self.advance(records, plan.settled(), result)
@@ -336,6 +348,7 @@ impl Lane {
         };
         let sent = failure.send(&self.desk.cloud, &self.desk.who, &self.options).await;
         let result = sent.err().unwrap_or_else(|| FAILED.to_owned());
+        self.desk.moved();
         self.advance(records, piece.range.end, &result)
     }
 
@@ -353,7 +366,9 @@ impl Lane {
         position::note(&self.desk.cloud, &self.desk.who, &self.place, &self.position, result)
     }
 
+    /// Tells what keeps records from being delivered.
     fn tell(&self, result: &str) -> Result<bool, Fault> {
+        self.desk.failed();
         position::note_result(&self.desk.cloud, &self.desk.who, &self.place.id, result)
     }
 }

@@ -302,6 +302,19 @@ async fn a_bad_record_is_found_and_told_of() {
 }
 
 #[tokio::test]
+async fn a_function_that_fails_for_ever_is_not_waited_for() {
+    let world = World::new(1).await;
+    let mapping = world.map(&json!({})).await;
+    world.put("k", &["bad"]).await;
+    let flow = world.start();
+    let waits = flow.drained_or_stalled(Duration::from_millis(300));
+    assert!(!tokio::time::timeout(PATIENCE, waits).await.expect("it gives up"));
+    flow.stop().await;
+    assert!(world.result(&mapping).await.starts_with("PROBLEM"));
+    assert!(world.batches().len() > 1, "it is tried again: {:?}", world.batches());
+}
+
+#[tokio::test]
 async fn a_failure_for_a_queue_is_a_problem_that_is_told() {
     let world = World::new(1).await;
     let queue = json!({ "OnFailure": { "Destination": "arn:aws:sqs:us-east-1:000000000000:q" } });

@@ -1,5 +1,6 @@
 //! Events whose caller does not wait: stored when accepted, run in the background, tried again after an error.
 //!
+//! One that cannot be run, as when there is no Python, waits for better times; that is no failure of the function.
 //! An event is forgotten after it was run or given up, so none is lost with the process.
 
 use std::sync::Arc;
@@ -20,6 +21,10 @@ const EVENTS: Table = Table::regional("lambda.event");
 const RETRIES: u32 = 2;
 /// Waiting before the first retry; Lambda waits for a minute, and for two before the second.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Longest pause before an event is tried again that could not be run.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// Milliseconds for which Lambda tries to run an event.
+const OLDEST: i64 = 6 * 60 * 60 * 1000;
 
 /// An accepted event as stored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -83,11 +88,27 @@ impl Drop for Pending {
 }
 
 async fn work(cloud: &Cloud, call: &Call, mut event: Queued) -> Result<(), Fault> {
-    let rows = cloud.rows();
+    let (rows, stall) = (cloud.rows(), &cloud.functions().stall);
+    let mut pause = PAUSE;
     // A function that is gone takes its events with it.
     while let Some(function) = rows.transaction(call, |tx| tx.get::<Function>(FUNCTIONS, &event.function))? {
         let subject = Subject::of(call, &function)?;
-        let Some(problem) = attempt(cloud, &subject, &event).await else { break };
+        let problem = match attempt(cloud, &subject, &event).await {
+            Ok(None) => break,
+            Ok(Some(problem)) => problem,
+            Err(fault) if super::journal::now() - call.now < OLDEST => {
+                tracing::warn!("an event of {} waits: {}", subject.name, fault.message);
+                stall.failed();
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                continue;
+            }
+            Err(fault) => {
+                give_up(cloud, &subject, &event, &fault.message).await;
+                break;
+            }
+        };
+        stall.moved();
         if event.failures >= RETRIES {
             give_up(cloud, &subject, &event, &problem).await;
             break;
@@ -96,17 +117,15 @@ async fn work(cloud: &Cloud, call: &Call, mut event: Queued) -> Result<(), Fault
         rows.transaction(call, |tx| accept(tx, &event))?;
         tokio::time::sleep(PAUSE * event.failures).await;
     }
+    stall.moved();
     rows.transaction(call, |tx| tx.delete(EVENTS, &event.request)).map(|_| ())
 }
 
-/// Runs an event once and returns what went wrong.
-async fn attempt(cloud: &Cloud, subject: &Subject, event: &Queued) -> Option<String> {
+/// Runs an event once and returns what went wrong in the function.
+async fn attempt(cloud: &Cloud, subject: &Subject, event: &Queued) -> Result<Option<String>, Fault> {
     let one = Event { request: event.request.clone(), payload: event.payload.clone(), context: event.context.clone() };
-    match cloud.functions().run(cloud, subject, &one, true).await {
-        Ok(Run { failed: false, .. }) => None,
-        Ok(Run { payload, .. }) => Some(payload["errorMessage"].as_str().unwrap_or("error").to_owned()),
-        Err(fault) => Some(fault.message),
-    }
+    let Run { payload, failed, .. } = cloud.functions().run(cloud, subject, &one, true).await?;
+    Ok(failed.then(|| payload["errorMessage"].as_str().unwrap_or("error").to_owned()))
 }
 
 /// Sends an event that failed for good to the function's dead-letter topic.

@@ -347,6 +347,34 @@ def handler(event, context):
 }
 
 #[tokio::test]
+async fn events_that_cannot_be_run_wait_for_better_times() {
+    let account = Account::new().await;
+    account.create("def handler(e, c): open(e['file'], 'w').write('ran')\n", json!({})).await;
+    let trust = async |service: &str| {
+        let policy = json!({ "Version": "2012-10-17", "Statement": [
+            { "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": { "Service": service } },
+        ]});
+        let fields = [("RoleName", "worker"), ("PolicyDocument", &*policy.to_string())];
+        account.query("iam", "UpdateAssumeRolePolicy", &fields).await;
+    };
+    trust("ec2.amazonaws.com").await;
+    let folder = tempfile::tempdir().unwrap();
+    let event = json!({ "file": folder.path().join("out") });
+    account.rest("POST", "/f/invocations", &[("x-amz-invocation-type", "Event")], event).await.unwrap();
+    let functions = account.cloud.functions();
+    while functions.stalled().is_zero() {
+        assert!(!functions.is_idle(), "the event is lost");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    trust("lambda.amazonaws.com").await;
+    while !functions.is_idle() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(std::fs::read_to_string(folder.path().join("out")).unwrap(), "ran");
+    assert!(functions.stalled().is_zero());
+}
+
+#[tokio::test]
 async fn dry_runs_and_sizes_are_checked_without_a_process() {
     let account = Account::new().await;
     account.create("def handler(e, c): pass\n", json!({})).await;
