@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod cli;
+mod data_path;
 mod functions;
 mod imports;
 mod lifecycle;

@@ -113,12 +113,15 @@ pub struct Check {
     pub reason: String,
     /// What to do about it.
     pub help: Option<String>,
+    /// Whether it may only be the effect of what another check tells, of this hop or of one that goes on from it.
+    #[serde(skip)]
+    pub symptom: bool,
 }
 
 impl Check {
     /// Makes a check that came out well.
     pub fn ok(reason: impl Into<String>) -> Self {
-        Self { state: State::Ok, reason: reason.into(), help: None }
+        Self { state: State::Ok, reason: reason.into(), help: None, symptom: false }
     }
 
     /// Makes a check that tells nothing.
@@ -135,6 +138,13 @@ impl Check {
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// Says that it may only be the effect of what another check tells.
+    #[must_use]
+    pub fn symptom(mut self) -> Self {
+        self.symptom = true;
         self
     }
 }

@@ -218,6 +218,11 @@ impl Cloud {
         &self.inner.rows
     }
 
+    /// Returns how the cloud was set up.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
     /// Returns the processes of functions.
     pub(crate) fn functions(&self) -> &lambda::Functions {
         &self.inner.functions

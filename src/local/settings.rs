@@ -1,5 +1,5 @@
-//! How life-like the local cloud behaves: request latency and the time that state changes take; and the Python that
-//! runs its functions.
+//! How life-like the local cloud behaves: request latency and the time that state changes take; the Python that
+//! runs its functions; and where the streams of its applications are.
 //!
 //! Everything is off by default. It does not know which services use the values.
 
@@ -10,6 +10,10 @@ use thiserror::Error;
 const LATENCY: &str = "STACKCTL_LOCAL_LATENCY_MS";
 const DELAY: &str = "STACKCTL_LOCAL_DELAY_MS";
 const PYTHON: &str = "STACKCTL_LOCAL_PYTHON";
+const STREAMS: &str = "STACKCTL_LOCAL_STREAMS_URL";
+
+const MILLISECONDS: &str = "a whole number of milliseconds";
+const URL: &str = "an http or https URL";
 
 /// Settings of one local cloud.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,13 +26,16 @@ pub(crate) struct Settings {
     pub(crate) python: Option<PathBuf>,
     /// Folder for what is made once and used by all local clouds of the user.
     pub(crate) cache: Option<PathBuf>,
+    /// Kinesis whose streams applications read and write instead of the local cloud's own.
+    pub(crate) streams_url: Option<String>,
 }
 
 /// A setting that cannot be read.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("{name} must be a whole number of milliseconds, not `{value}`; correct it or unset it")]
+#[error("{name} must be {wanted}, not `{value}`; correct it or unset it")]
 pub(crate) struct SettingsError {
     name: &'static str,
+    wanted: &'static str,
     value: String,
 }
 
@@ -44,7 +51,8 @@ impl Settings {
         // By the XDG rules a path that is not absolute does not count.
         let cache = path("XDG_CACHE_HOME").filter(|path| path.is_absolute());
         let cache = cache.or_else(|| path("HOME").map(|home| home.join(".cache"))).map(|cache| cache.join("stackctl"));
-        Ok(Self { latency: number(&lookup, LATENCY)?, delay: number(&lookup, DELAY)?, python: path(PYTHON), cache })
+        let (latency, delay) = (number(&lookup, LATENCY)?, number(&lookup, DELAY)?);
+        Ok(Self { latency, delay, python: path(PYTHON), cache, streams_url: url(&lookup, STREAMS)? })
     }
 }
 
@@ -53,7 +61,16 @@ fn number<T: std::str::FromStr + Default>(
     name: &'static str,
 ) -> Result<T, SettingsError> {
     let Some(value) = lookup(name).filter(|value| !value.is_empty()) else { return Ok(T::default()) };
-    value.trim().parse().map_err(|_| SettingsError { name, value })
+    value.trim().parse().map_err(|_| SettingsError { name, wanted: MILLISECONDS, value })
+}
+
+fn url(lookup: impl Fn(&str) -> Option<String>, name: &'static str) -> Result<Option<String>, SettingsError> {
+    let Some(value) = lookup(name).filter(|value| !value.is_empty()) else { return Ok(None) };
+    let parsed = value.trim().parse::<http::Uri>();
+    if parsed.is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https"))) {
+        return Ok(Some(value.trim().to_owned()));
+    }
+    Err(SettingsError { name, wanted: URL, value })
 }
 
 #[cfg(test)]
@@ -87,5 +104,18 @@ mod tests {
     fn text_is_refused_by_name() {
         let error = read(DELAY, "soon").unwrap_err().to_string();
         assert!(error.contains("STACKCTL_LOCAL_DELAY_MS") && error.contains("`soon`"), "{error}");
+    }
+
+    #[test]
+    fn streams_are_elsewhere_only_at_a_url() {
+        let found = |value: &str| read(STREAMS, value).map(|settings| settings.streams_url);
+        assert_eq!(found(""), Ok(None));
+        assert_eq!(found(" http://127.0.0.1:4566 "), Ok(Some("http://127.0.0.1:4566".to_owned())));
+        assert_eq!(found("https://kinesis.example/"), Ok(Some("https://kinesis.example/".to_owned())));
+        for wrong in ["127.0.0.1:4566", "localhost", "ftp://127.0.0.1", "http://", "/streams", "http://a b"] {
+            let error = found(wrong).unwrap_err().to_string();
+            let start = "STACKCTL_LOCAL_STREAMS_URL must be an http or https URL, not `";
+            assert!(error.starts_with(start) && error.contains(&format!("`{wrong}`")), "{error}");
+        }
     }
 }

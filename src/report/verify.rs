@@ -52,8 +52,8 @@ fn flown(flight: &Flight, paint: Paint) -> String {
             (Some(latency), _) => format!("after {:.2} s", latency.as_secs_f64()),
             (None, reason) => reason.clone().unwrap_or_default(),
         };
-        let what = format!("{:8}", what(station));
-        out.push_str(&format!("  {}  {what} {}  {}\n", word(station.state, paint), station.id, safe(&seen)));
+        let what = what(station);
+        out.push_str(&format!("  {}  {what:10} {}  {}\n", word(station.state, paint), station.id, safe(&seen)));
     }
     out.extend(flight.left.iter().map(|left| format!("  left: {}\n", safe(left))));
     out

@@ -29,10 +29,16 @@ impl Verdict {
         self.checks.iter().map(|check| check.state).max().unwrap_or(State::Ok)
     }
 
-    /// Returns the first check that came out as badly as the whole hop.
+    /// Returns the first check that came out as badly as the whole hop, one that is no mere symptom if there is any.
     #[must_use]
     pub fn cause(&self) -> Option<&Check> {
-        self.checks.iter().find(|check| check.state == self.state())
+        let state = self.state();
+        let worst = || self.checks.iter().filter(|check| check.state == state);
+        worst().find(|check| !check.symptom).or_else(|| worst().next())
+    }
+
+    fn is_explained(&self) -> bool {
+        self.cause().is_some_and(|check| !check.symptom)
     }
 }
 
@@ -49,13 +55,21 @@ impl Outcome {
     /// Returns the first broken hop and why it is: as AWS tells it, else the first place that the canary did not reach.
     #[must_use]
     pub fn broken(&self) -> Option<(String, String)> {
-        let failed = self.probed.verdicts.iter().find(|verdict| verdict.state() == State::Failed);
-        let told = failed.and_then(|verdict| Some((verdict, verdict.cause()?)));
+        let told = self.failed().and_then(|verdict| Some((verdict, verdict.cause()?)));
         if let Some((verdict, check)) = told {
             return Some((format!("{} -> {}", verdict.leg.from, verdict.leg.to), check.reason.clone()));
         }
         let lost = self.flight.iter().flat_map(|flight| &flight.stations);
         lost.filter(|station| station.state == State::Failed).map(|station| self.lost(station)).next()
+    }
+
+    /// Returns the first hop that failed; where it only shows that something is wrong, the hop after it that tells what.
+    fn failed(&self) -> Option<&Verdict> {
+        let failed = || self.probed.verdicts.iter().filter(|verdict| verdict.state() == State::Failed);
+        let first = failed().next()?;
+        let goes_on = |verdict: &&Verdict| verdict.leg.from == first.leg.to && verdict.is_explained();
+        let further = failed().find(goes_on).filter(|_| !first.is_explained());
+        Some(further.unwrap_or(first))
     }
 
     fn lost(&self, station: &Station) -> (String, String) {
@@ -67,5 +81,42 @@ impl Outcome {
         let known = known.map(|check| format!("; {}", check.reason)).unwrap_or_default();
         let reason = station.reason.as_deref().unwrap_or_default();
         (hop, format!("the canary's {} was {reason}{known}", station.what))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kind::{End, Hop};
+
+    fn verdict(from: &str, to: &str, checks: Vec<Check>) -> Verdict {
+        let hop = Hop::new(End::Own, End::other(to), "a test");
+        Verdict { leg: Leg { owner: from.to_owned(), from: from.to_owned(), to: to.to_owned(), hop }, checks }
+    }
+
+    fn broken(verdicts: Vec<Verdict>) -> Option<String> {
+        let probed = Probed { verdicts, unread: Vec::new() };
+        Outcome { probed, flight: None }.broken().map(|(hop, reason)| format!("{hop}: {reason}"))
+    }
+
+    #[test]
+    fn a_symptom_gives_way_to_its_cause() {
+        let symptom = || Check::failed("the last batch was not processed").symptom();
+        let denied = || Check::failed("may not write");
+        let other = verdict("stream", "application", vec![Check::ok("reads"), denied()]);
+        let mapping = |checks| verdict("stream", "function", checks);
+        let write = verdict("function", "table", vec![denied()]);
+        let alone = broken(vec![mapping(vec![symptom()]), verdict("function", "table", vec![Check::ok("writes")])]);
+        assert_eq!(alone.as_deref(), Some("stream -> function: the last batch was not processed"));
+        assert_eq!(
+            broken(vec![mapping(vec![symptom()]), write.clone()]).as_deref(),
+            Some("function -> table: may not write")
+        );
+        let both = broken(vec![mapping(vec![symptom(), Check::failed("may not read")]), write.clone()]);
+        assert_eq!(both.as_deref(), Some("stream -> function: may not read"));
+        let elsewhere = broken(vec![mapping(vec![symptom()]), verdict("topic", "phone", vec![denied()])]);
+        assert_eq!(elsewhere.as_deref(), Some("stream -> function: the last batch was not processed"));
+        let first = broken(vec![other, mapping(vec![symptom()]), write]);
+        assert_eq!(first.as_deref(), Some("stream -> application: may not write"));
     }
 }

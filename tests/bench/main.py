@@ -13,6 +13,7 @@ import statistics
 import sys
 import tempfile
 
+import flow
 from run import Stackctl, calls
 from stack import write
 
@@ -152,12 +153,14 @@ def main() -> int:
             stacks[f"{size} resources"] = write(home / str(size), size)
         for name, stack in stacks.items():
             results.append(measure(options.binary.resolve(), name, stack, home))
-    print(table(results, options.binary) + "\n")
+        print("measuring the data path", file=sys.stderr)
+        path = flow.measure(options.binary.resolve(), stacks["ticket stack"], home)
+    print(f"{flow.table(path)}\n\n{table(results, options.binary)}\n")
     met = goals(results)
     for text, reached in met:
         print(f"{'met   ' if reached else 'MISSED'}  {text}")
     if options.json:
-        options.json.write_text(json.dumps(results, indent=2))
+        options.json.write_text(json.dumps({"stacks": results, "data_path": path}, indent=2))
     return 0 if all(reached for _, reached in met) else 1
 
 

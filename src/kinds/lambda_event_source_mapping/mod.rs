@@ -100,8 +100,10 @@ impl Kind for LambdaEventSourceMapping {
             "" => return Ok(Vec::new()),
             "No records processed" => Check::unknown("Lambda has not processed a batch yet"),
             "OK" => Check::ok("the last batch was processed"),
+            // The function may have failed for what it may not do further on.
             problem if problem.starts_with("PROBLEM") => {
-                Check::failed(format!("the last batch was not processed: {problem}")).help("see the function's log")
+                let text = format!("the last batch was not processed: {problem}");
+                Check::failed(text).help("see the function's log").symptom()
             }
             other => Check::unknown(format!("Lambda says of the last batch: {other}")),
         };

@@ -12,6 +12,7 @@ mod delivery;
 mod journal;
 mod preprocess;
 mod source;
+mod streams;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use futures::FutureExt;
 use self::delivery::Output;
 use self::journal::Journal;
 use self::source::{Record, Source};
+use self::streams::Streams;
 use super::{Desk, Job};
 use crate::local::analytics::note::{self, Note};
 use crate::local::analytics::run::{Problem, Program, Row, Session, Step, Stream};
@@ -113,9 +115,12 @@ impl<'a> Task<'a> {
         for (pump, rows) in &held {
             session.restore(*pump, rows).map_err(|why| why.to_string())?;
         }
-        let sources = application.inputs.iter().map(|input| Source::new(desk, application, input, &program));
+        let kinesis = Streams::new(desk);
+        let source = |input| Source::new(desk, &kinesis, application, input, &program);
+        let sources = application.inputs.iter().map(source);
         let sources = sources.collect::<Result<Vec<_>, _>>()?;
-        let outputs = application.outputs.iter().map(|output| Output::new(desk, application, output)).collect();
+        let output = |output| Output::new(desk, &kinesis, application, output);
+        let outputs = application.outputs.iter().map(output).collect();
         let session = Some(session);
         Ok(Self { desk, name: &application.name, program, session, sources, outputs, note })
     }

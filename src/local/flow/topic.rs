@@ -2,6 +2,9 @@
 //!
 //! A delivery is struck out after the function's service has taken it, so a message may come twice and is never lost.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -137,16 +140,4 @@ fn may_invoke(desk: &Desk, who: &Who, account: &str, name: &str, delivery: &Deli
     });
     let refused = || "the function's policy does not let sns.amazonaws.com invoke it for this topic".to_owned();
     Ok((standing != Standing::ByName).then(refused))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_to_twenty_seconds() {
-        let pauses: Vec<i64> = (0..12).map(pause).collect();
-        assert_eq!(pauses, [0, 0, 0, 1000, 1000, 1000, 2000, 4000, 8000, 16_000, 20_000, 20_000]);
-        assert_eq!(pause(ATTEMPTS), 20_000);
-    }
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::Desk;
 use super::journal::Journal;
+use super::streams::Streams;
 use crate::local::analytics::{Application, Part};
 use crate::local::{Answer, Input, Who};
 
@@ -28,6 +29,7 @@ pub(super) struct Output {
     pub(super) name: String,
     pub(super) format: String,
     who: Who,
+    kinesis: Streams,
     target: Target,
     application: String,
 }
@@ -43,7 +45,7 @@ enum Target {
 type Rest = (Vec<Vec<u8>>, String);
 
 impl Output {
-    pub(super) fn new(desk: &Desk, application: &Application, output: &Part) -> Self {
+    pub(super) fn new(desk: &Desk, kinesis: &Streams, application: &Application, output: &Part) -> Self {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let body = &output.body;
         let field = ["KinesisStreamsOutput", "LambdaOutput", "KinesisFirehoseOutput"];
@@ -59,6 +61,7 @@ impl Output {
             name: text(&body["Name"]),
             format: text(&body["DestinationSchema"]["RecordFormatType"]),
             who: Who { role: given["RoleARN"].as_str().map(str::to_owned), ..desk.who.clone() },
+            kinesis: kinesis.clone(),
             target,
             application: application.arn.clone(),
         }
@@ -88,19 +91,18 @@ impl Output {
 
     async fn try_deliver(&self, desk: &Desk, records: Vec<Vec<u8>>, tries: u32) -> Result<(), Rest> {
         match &self.target {
-            Target::Stream(arn) => self.put(desk, arn, records).await,
+            Target::Stream(arn) => self.put(arn, records).await,
             Target::Function(arn) => self.invoke(desk, arn, records, tries).await,
             Target::Missing(arn) => Err((records, format!("the local cloud has no Firehose for {arn}"))),
         }
     }
 
-    async fn put(&self, desk: &Desk, arn: &str, records: Vec<Vec<u8>>) -> Result<(), Rest> {
+    async fn put(&self, arn: &str, records: Vec<Vec<u8>>) -> Result<(), Rest> {
         let entry =
             |data: &Vec<u8>| json!({ "Data": STANDARD.encode(data), "PartitionKey": uuid::Uuid::new_v4().to_string() });
         let body = json!({ "StreamARN": arn, "Records": records.iter().map(entry).collect::<Vec<_>>() });
-        let answer = match desk.cloud.ask(&self.who, "kinesis", "PutRecords", Input::Json(body)).await {
-            Ok(Answer::Json(_, answer) | Answer::Headed(_, _, answer)) => answer,
-            Ok(_) => Value::Null,
+        let answer = match self.kinesis.ask(&self.who, "PutRecords", body).await {
+            Ok(answer) => answer,
             Err(fault) => return Err((records, format!("{}: {}", fault.code, fault.message))),
         };
         let failed = |place: usize| answer["Records"][place]["ErrorCode"].as_str();

@@ -1,16 +1,19 @@
 //! The input of an application: all shards of its stream, read through the public API with the input's role.
 
+use std::time::{Duration, Instant};
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::journal::Journal;
 use super::preprocess::Preprocessor;
+use super::streams::Streams;
 use super::{Desk, now};
 use crate::local::analytics::note::Note;
 use crate::local::analytics::run::{Origin, Problem, Program, Schema};
 use crate::local::analytics::{Application, Part};
-use crate::local::{Answer, Fault, Input, Who};
+use crate::local::{Fault, Who};
 
 /// Records of one read of one shard.
 const MOST: u32 = 1000;
@@ -42,6 +45,9 @@ pub(super) struct Source {
     id: String,
     arn: Option<String>,
     who: Who,
+    kinesis: Streams,
+    /// The last look at the shards.
+    looked: Option<Instant>,
     pub(super) schema: Schema,
     /// In-application streams: number in the program, and name.
     pub(super) streams: Vec<(usize, String)>,
@@ -51,13 +57,21 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(desk: &Desk, application: &Application, input: &Part, program: &Program) -> Result<Self, String> {
+    pub(super) fn new(
+        desk: &Desk,
+        kinesis: &Streams,
+        application: &Application,
+        input: &Part,
+        program: &Program,
+    ) -> Result<Self, String> {
         let given = &input.body["KinesisStreamsInput"];
         let streams = input.stream_names().into_iter().filter_map(|name| Some((program.place(&name)?, name)));
         Ok(Self {
             id: input.id.clone(),
             arn: given["ResourceARN"].as_str().map(str::to_owned),
             who: Who { role: given["RoleARN"].as_str().map(str::to_owned), ..desk.who.clone() },
+            kinesis: kinesis.clone(),
+            looked: None,
             schema: input.schema().map_err(|why| why.to_string())?,
             streams: streams.collect(),
             shards: Vec::new(),
@@ -88,7 +102,12 @@ impl Source {
 
     /// Reads all shards once.
     pub(super) async fn read(&mut self, desk: &Desk, note: &Note, journal: &mut Journal) -> Vec<Record> {
-        match self.try_read(desk, note).await {
+        let rest = self.looked.map_or(Duration::ZERO, |looked| self.kinesis.rest().saturating_sub(looked.elapsed()));
+        if !rest.is_zero() && !desk.sleep(rest).await {
+            return Vec::new();
+        }
+        self.looked = Some(Instant::now());
+        match self.try_read(note).await {
             Ok(records) => {
                 journal.fine(&self.id);
                 records
@@ -102,17 +121,17 @@ impl Source {
         }
     }
 
-    async fn try_read(&mut self, desk: &Desk, note: &Note) -> Result<Vec<Record>, Fault> {
+    async fn try_read(&mut self, note: &Note) -> Result<Vec<Record>, Fault> {
         let Some(arn) = self.arn.clone() else {
             return Err(Fault::new("UnsupportedOperationException", "the local cloud has no Firehose to read"));
         };
         if now() - self.listed.max(0) > FRESH {
-            self.list(desk, &arn).await?;
+            self.list(&arn).await?;
             self.listed = now();
         }
         let mut found = Vec::new();
         for place in 0..self.shards.len() {
-            match self.read_shard(desk, note, &arn, place).await {
+            match self.read_shard(note, &arn, place).await {
                 Ok(records) => found.extend(records),
                 // What other shards gave is not lost: it is delivered before this is tried again.
                 Err(_) if !found.is_empty() => self.shards[place].iterator = None,
@@ -125,21 +144,18 @@ impl Source {
         Ok(found)
     }
 
-    async fn ask(&self, desk: &Desk, operation: &str, body: Value) -> Result<Value, Fault> {
-        match desk.cloud.ask(&self.who, "kinesis", operation, Input::Json(body)).await? {
-            Answer::Json(_, body) | Answer::Headed(_, _, body) => Ok(body),
-            _ => Ok(Value::Null),
-        }
+    async fn ask(&self, operation: &str, body: Value) -> Result<Value, Fault> {
+        self.kinesis.ask(&self.who, operation, body).await
     }
 
-    async fn list(&mut self, desk: &Desk, arn: &str) -> Result<(), Fault> {
+    async fn list(&mut self, arn: &str) -> Result<(), Fault> {
         let mut last: Option<String> = None;
         loop {
             let mut body = json!({ "StreamARN": arn });
             if let Some(last) = &last {
                 body["ExclusiveStartShardId"] = json!(last);
             }
-            let answer = self.ask(desk, "DescribeStream", body).await?;
+            let answer = self.ask("DescribeStream", body).await?;
             let described = &answer["StreamDescription"];
             let shards = described["Shards"].as_array().map_or(&[][..], Vec::as_slice);
             for id in shards.iter().filter_map(|shard| shard["ShardId"].as_str()) {
@@ -154,16 +170,16 @@ impl Source {
         }
     }
 
-    async fn read_shard(&mut self, desk: &Desk, note: &Note, arn: &str, place: usize) -> Result<Vec<Record>, Fault> {
+    async fn read_shard(&mut self, note: &Note, arn: &str, place: usize) -> Result<Vec<Record>, Fault> {
         if self.shards[place].ended {
             return Ok(Vec::new());
         }
         let iterator = match &self.shards[place].iterator {
             Some(iterator) => iterator.clone(),
-            None => self.iterator(desk, note, arn, &self.shards[place].id).await?,
+            None => self.iterator(note, arn, &self.shards[place].id).await?,
         };
         let body = json!({ "ShardIterator": iterator, "Limit": MOST });
-        let answer = self.ask(desk, "GetRecords", body).await?;
+        let answer = self.ask("GetRecords", body).await?;
         let shard = &mut self.shards[place];
         shard.iterator = answer["NextShardIterator"].as_str().map(str::to_owned);
         shard.ended = shard.iterator.is_none();
@@ -172,12 +188,12 @@ impl Source {
         Ok(records.iter().map(|record| read_record(record, stream, &shard.id)).collect())
     }
 
-    async fn iterator(&self, desk: &Desk, note: &Note, arn: &str, shard: &str) -> Result<String, Fault> {
+    async fn iterator(&self, note: &Note, arn: &str, shard: &str) -> Result<String, Fault> {
         let known = note.shards.get(&self.place(shard));
-        let answer = match self.ask(desk, "GetShardIterator", start(note, known, arn, shard)).await {
+        let answer = match self.ask("GetShardIterator", start(note, known, arn, shard)).await {
             // The record that was noted is not of this stream: it was made anew meanwhile.
             Err(fault) if known.is_some() && fault.code == "InvalidArgumentException" => {
-                self.ask(desk, "GetShardIterator", start(note, None, arn, shard)).await?
+                self.ask("GetShardIterator", start(note, None, arn, shard)).await?
             }
             other => other?,
         };
