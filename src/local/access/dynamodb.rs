@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::local::Call;
+use crate::local::dynamodb::TABLES;
+use crate::local::{Call, Fault, Tx};
 
 use super::needs::Need;
 
@@ -10,12 +11,12 @@ fn need(operation: &str, resource: &str) -> Need {
     Need::new("dynamodb", operation, resource)
 }
 
-pub(super) fn needs(call: &Call) -> Vec<Need> {
+pub(super) fn needs(tx: &Tx<'_>, call: &Call) -> Result<Vec<Need>, Fault> {
     let mut needs = match call.operation.as_str() {
         "BatchGetItem" | "BatchWriteItem" => batch(call),
         "TransactWriteItems" | "TransactGetItems" => transaction(call),
         "ExecuteStatement" | "BatchExecuteStatement" | "ExecuteTransaction" => statements(call, call.json()),
-        "GetRecords" => vec![need("GetRecords", &stream_in(call))],
+        "GetRecords" => vec![need("GetRecords", &stream_in(tx, call)?)],
         "ListStreams" => match text(call.json(), "TableName") {
             Some(table) => vec![need("ListStreams", &format!("{}/stream/*", arn(call, table)))],
             None => Vec::new(),
@@ -26,7 +27,7 @@ pub(super) fn needs(call: &Call) -> Vec<Need> {
     if needs.is_empty() {
         needs.push(need(&call.operation, "*"));
     }
-    needs
+    Ok(needs)
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
@@ -108,8 +109,12 @@ fn quoted(call: &Call, written: &str) -> String {
     parts.next().map_or_else(|| table.clone(), |index| format!("{table}/index/{index}"))
 }
 
-fn stream_in(call: &Call) -> String {
+/// An iterator names a table; a policy may name the very stream that the table has now.
+fn stream_in(tx: &Tx<'_>, call: &Call) -> Result<String, Fault> {
     let iterator = text(call.json(), "ShardIterator").unwrap_or_default();
     let decoded = dynoxide::actions::get_shard_iterator::decode_shard_iterator(iterator);
-    decoded.map_or_else(|| "*".to_owned(), |(table, _, _)| format!("{}/stream/*", arn(call, &table)))
+    let Some((table, ..)) = decoded else { return Ok("*".to_owned()) };
+    let row: Option<Value> = tx.get(TABLES, &table)?;
+    let known = row.as_ref().and_then(|row| text(row, "stream_arn"));
+    Ok(known.map_or_else(|| format!("{}/stream/*", arn(call, &table)), str::to_owned))
 }

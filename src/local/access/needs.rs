@@ -35,7 +35,7 @@ impl Need {
 pub(super) fn of(tx: &Tx<'_>, entry: &Entry, call: &Call) -> Result<Vec<Need>, Fault> {
     Ok(match entry.signing {
         "kinesis" => kinesis::needs(call),
-        "dynamodb" => dynamodb::needs(call),
+        "dynamodb" => dynamodb::needs(tx, call)?,
         "lambda" => lambda::needs(call),
         "sns" => vec![topic(call)],
         "ssm" => parameters(call),

@@ -62,6 +62,19 @@ fn calls_to_kinesis_name_a_stream() {
 }
 
 #[test]
+fn records_of_a_table_come_from_the_stream_that_it_has_now() {
+    let iterator = dynoxide::actions::get_shard_iterator::encode_shard_iterator("a", "shard", 0);
+    let call = Call::new("GetRecords", Input::Json(json!({ "ShardIterator": iterator })), 0);
+    let store = Store::memory().unwrap();
+    let needed = || store.transaction(&call, |tx| needs::of(tx, entry("dynamodb"), &call)).unwrap().remove(0).resource;
+    assert_eq!(needed(), format!("{TABLE}a/stream/*"));
+    let stream = format!("{TABLE}a/stream/2026-11-22T10:00:00.000");
+    let row = json!({ "stream_arn": stream });
+    store.transaction(&call, |tx| tx.put(crate::local::dynamodb::TABLES, "a", &row)).unwrap();
+    assert_eq!(needed(), stream);
+}
+
+#[test]
 fn calls_to_dynamodb_need_each_action_on_each_table() {
     let cases: [(&str, Value, &[&str]); 11] = [
         ("PutItem", json!({ "TableName": "a" }), &["PutItem TABLEa"]),
