@@ -19,7 +19,7 @@ impl Ministack {
         command.args(["-c", "from ministack.app import main; main()"]);
         command.env("BIND_HOST", "127.0.0.1").env("GATEWAY_PORT", port.to_string());
         let mut process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert_eq!(process.try_wait().unwrap(), None, "ministack ended");
             assert!(Instant::now() < deadline, "ministack does not answer");

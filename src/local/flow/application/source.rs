@@ -128,7 +128,7 @@ impl Source {
     async fn ask(&self, desk: &Desk, operation: &str, body: Value) -> Result<Value, Fault> {
         match desk.cloud.ask(&self.who, "kinesis", operation, Input::Json(body)).await? {
             Answer::Json(_, body) | Answer::Headed(_, _, body) => Ok(body),
-            _ => Ok(Value::Null),
+            Answer::Xml(_) => Ok(Value::Null),
         }
     }
 
