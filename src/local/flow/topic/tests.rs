@@ -101,7 +101,7 @@ impl World {
     /// Lets everything be delivered, and checks that nothing is left on its way.
     async fn deliver(&self) {
         let flow = Flow::start(self.cloud.clone(), self.who.endpoint.clone());
-        tokio::time::timeout(Duration::from_secs(60), flow.drained()).await.expect("delivery takes too long");
+        tokio::time::timeout(Duration::from_mins(1), flow.drained()).await.expect("delivery takes too long");
         flow.stop().await;
         assert!(self.cloud.rows().everywhere::<Value>(DELIVERIES).unwrap().is_empty());
     }
