@@ -57,7 +57,7 @@ impl Account {
     async fn ask(&self, service: &str, operation: &str, body: Value) -> Result<Value, Fault> {
         match self.cloud.ask(&self.who, service, operation, Input::Json(body)).await? {
             Answer::Json(_, body) | Answer::Headed(_, _, body) => Ok(body),
-            other => panic!("no JSON: {other:?}"),
+            other @ Answer::Xml(_) => panic!("no JSON: {other:?}"),
         }
     }
 
