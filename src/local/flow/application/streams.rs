@@ -9,7 +9,7 @@ use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kinesis::primitives::{Blob, DateTime};
-use aws_sdk_kinesis::types::{PutRecordsRequestEntry, Record, Shard, ShardIteratorType};
+use aws_sdk_kinesis::types::{PutRecordsRequestEntry, Record, Shard, ShardIteratorType, StreamDescription};
 use aws_sdk_kinesis::{Client, Config};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -44,7 +44,7 @@ impl Streams {
         match (self, operation) {
             (Self::Own(cloud), _) => match cloud.ask(who, "kinesis", operation, Input::Json(body)).await? {
                 Answer::Json(_, body) | Answer::Headed(_, _, body) => Ok(body),
-                _ => Ok(Value::Null),
+                Answer::Xml(_) => Ok(Value::Null),
             },
             (Self::Elsewhere(client), "DescribeStream") => describe_stream(client, &body).await,
             (Self::Elsewhere(client), "GetShardIterator") => get_shard_iterator(client, &body).await,
@@ -87,7 +87,7 @@ async fn describe_stream(client: &Client, body: &Value) -> Result<Value, Fault> 
     let description = answer.stream_description();
     let shards = description.map_or(&[][..], |description| description.shards());
     let shards: Vec<_> = shards.iter().map(Shard::shard_id).map(|id| json!({ "ShardId": id })).collect();
-    let more = description.is_some_and(|description| description.has_more_shards());
+    let more = description.is_some_and(StreamDescription::has_more_shards);
     Ok(json!({ "StreamDescription": { "Shards": shards, "HasMoreShards": more } }))
 }
 
