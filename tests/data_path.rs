@@ -139,7 +139,9 @@ impl Told {
         let rest: usize = rest.iter().map(|line| line.split(' ').nth(1).unwrap().parse::<usize>().unwrap()).sum();
         assert_eq!(shown.len() + rest, tickets, "{subject}\n{text}");
         self.tickets += tickets;
-        shown.into_iter().for_each(|line| *self.shown.entry(line.to_owned()).or_default() += 1);
+        for line in shown {
+            *self.shown.entry(line.to_owned()).or_default() += 1;
+        }
     }
 }
 
