@@ -1,13 +1,16 @@
 //! The one interface between the engine and AWS resource types.
 //!
 //! A type of resource is a [`Kind`]: a spec (one Rust type for what the file wants and what AWS has), its outputs, and
-//! the verbs observe, create, update, retag and delete. The engine sees kinds through [`AnyKind`], which speaks JSON
-//! values; [`Erased`] bridges the two, once for all. Nothing here knows a particular service.
+//! what can be read of it. What can be done to it is a trait of its own, [`Writes`], so that whoever holds a kind can
+//! look and nothing else. The engine sees kinds through [`AnyKind`] and [`AnyWrites`], which speak JSON values;
+//! [`Erased`] bridges the two, once for all. Nothing here knows a particular service.
 
+mod changes;
 mod erased;
 mod path;
+mod writes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -20,9 +23,10 @@ use serde_json::{Map, Value};
 use crate::aws::Cx;
 pub use crate::aws::error::{Class, KindError};
 use crate::diff::{Change, Fields};
+pub use changes::Changes;
 pub use erased::Erased;
-use erased::{plain, typed};
 pub use path::{Check, End, Holder, Hop, Need, Path, Side, State};
+pub use writes::{AnyWrites, Writes};
 
 /// Result of a verb.
 pub type Result<T> = std::result::Result<T, KindError>;
@@ -92,6 +96,26 @@ pub struct Observed<S, O> {
     pub tags: Tags,
     /// A word for `show`, such as `ACTIVE` or `RUNNING`.
     pub status: Option<String>,
+    /// Since when and why it does not run, where AWS says so.
+    pub halt: Option<Halt>,
+}
+
+/// Since when and why something does not run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Halt {
+    /// When it stopped, as AWS writes it.
+    pub since: Option<String>,
+    /// AWS's reason.
+    pub reason: Option<String>,
+}
+
+/// An object of another kind that hangs on this one, such as a subscription on a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Child {
+    /// Its kind's `type:`.
+    pub kind: &'static str,
+    /// Identifier by which its kind addresses it.
+    pub physical: String,
 }
 
 /// What `observe` found, as values.
@@ -107,6 +131,8 @@ pub struct Found {
     pub tags: Tags,
     /// A word for `show`.
     pub status: Option<String>,
+    /// Since when and why it does not run, where AWS says so.
+    pub halt: Option<Halt>,
 }
 
 /// Something that carries this stack's tags, as a sweep saw it.
@@ -186,15 +212,15 @@ impl Fault {
 
 /// One type of AWS resource. Each implementation is one file in `kinds/`.
 ///
-/// Contract of the verbs: `observe` changes nothing; `create` and `delete` succeed when the object already is, or no
-/// longer is, there (and is ours); `update` touches only what `changes` names; each waits for readiness by itself.
-/// The spec's serialised form is its normal form: two specs that AWS would treat alike serialise alike.
+/// Everything here only reads. The spec's serialised form is its normal form: two specs that AWS would treat alike
+/// serialise alike.
 ///
 /// Extensions that the differ reads from fields (`#[schemars(extend("x-…" = true))]`):
 /// `x-immutable` a change forces replacement · `x-computed` AWS chooses when unset, so unset is never compared ·
 /// `x-source` local input that AWS never shows, never compared · `x-derived` filled by `prepare`, not by users ·
 /// `x-sensitive` shown masked · `x-pins` AWS does not delete an object of this type while the field names it ·
-/// `x-loses` the field's value goes when the object of this type that it names is deleted.
+/// `x-loses` the field's value goes when the object of this type that it names is deleted · `x-status` whether it runs,
+/// so that a difference means that it has stopped, or was started, by itself.
 pub trait Kind: Send + Sync + 'static {
     /// `type:` in a stack file.
     const TYPE: &'static str;
@@ -208,6 +234,8 @@ pub trait Kind: Send + Sync + 'static {
     const TAGGING: Tagging = Tagging::Full;
     /// Its resource type in the Resource Groups Tagging API, such as `kinesis:stream`, where that index is reliable.
     const TAG_INDEX: Option<&'static str> = None;
+    /// IAM actions of everything that its read verbs can ask, such as `kinesis:ListStreams`.
+    const READS: &'static [&'static str];
     /// What roles can be granted on it.
     const GRANTS: &'static [Grant] = &[];
     /// What it is on the way of data.
@@ -313,74 +341,15 @@ pub trait Kind: Send + Sync + 'static {
         want: Option<&Self::Spec>,
     ) -> impl Future<Output = Result<Option<Observed<Self::Spec, Self::Outputs>>>> + Send;
 
-    /// Creates the object with its tags and waits until it can be used; returns its physical identifier and outputs.
-    fn create(cx: &Cx, want: &Self::Spec, tags: &Tags) -> impl Future<Output = Result<(String, Self::Outputs)>> + Send;
-
-    /// Brings the object from `found` to `want`, touching only what `changes` names.
-    fn update(
-        cx: &Cx,
-        want: &Self::Spec,
-        found: &Self::Spec,
-        changes: &Changes<'_>,
-    ) -> impl Future<Output = Result<()>> + Send;
-
-    /// Deletes the object and waits until it is gone.
-    fn delete(cx: &Cx) -> impl Future<Output = Result<()>> + Send;
-
-    /// Sets and removes tags.
-    fn retag(cx: &Cx, set: &Tags, remove: &[String]) -> impl Future<Output = Result<()>> + Send;
+    /// Lists the objects of other kinds that hang on `cx.key.physical`, whoever made them.
+    #[must_use]
+    fn children(cx: &Cx) -> impl Future<Output = Result<Vec<Child>>> + Send {
+        let _ = cx;
+        async { Ok(Vec::new()) }
+    }
 
     /// Lists what carries the tags of `cx.key.stack`, by the service's own calls.
     fn owned(cx: &Cx) -> impl Future<Output = Result<Vec<Owned>>> + Send;
-}
-
-/// The changes of one update, asked by path.
-#[derive(Debug, Clone, Copy)]
-pub struct Changes<'a>(pub &'a [Change]);
-
-impl Changes<'_> {
-    /// Tells whether anything at or below a top-level field changes.
-    #[must_use]
-    pub fn touch(&self, field: &str) -> bool {
-        self.0.iter().any(|change| change.path.split('.').next() == Some(field))
-    }
-
-    /// Returns what was found with only the changes applied: what is to be ignored stays as it was found.
-    ///
-    /// # Errors
-    /// Returns an error when the mixture is not a spec.
-    pub fn target<S: Serialize + DeserializeOwned>(&self, want: &S, found: &S) -> Result<S> {
-        typed(&self.merge("", &plain(want)?, &plain(found)?))
-    }
-
-    fn merge(&self, path: &str, want: &Value, found: &Value) -> Value {
-        let beside = |long: &str, short: &str| long.strip_prefix(short).is_some_and(|rest| rest.starts_with('.'));
-        let meets = |change: &Change| change.path == path || beside(&change.path, path) || beside(path, &change.path);
-        match (want, found) {
-            _ if !path.is_empty() && !self.0.iter().any(meets) => found.clone(),
-            (Value::Object(want), Value::Object(found)) => {
-                let names: BTreeSet<&String> = want.keys().chain(found.keys()).collect();
-                let merged = names.into_iter().filter_map(|name| {
-                    let at = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                    let touched = self.merge(&at, &Value::Bool(true), &Value::Bool(false)) == Value::Bool(true);
-                    match (want.get(name), found.get(name)) {
-                        (Some(want), Some(found)) => Some((name.clone(), self.merge(&at, want, found))),
-                        (want, found) => {
-                            (if touched { want } else { found }).map(|value| (name.clone(), value.clone()))
-                        }
-                    }
-                });
-                Value::Object(merged.collect())
-            }
-            _ => want.clone(),
-        }
-    }
-
-    /// Tells whether any of the fields changes.
-    #[must_use]
-    pub fn touch_any(&self, fields: &[&str]) -> bool {
-        fields.iter().any(|field| self.touch(field))
-    }
 }
 
 /// A kind as the engine sees it: JSON values instead of types.
@@ -400,6 +369,8 @@ pub trait AnyKind: Send + Sync {
     fn tag_index(&self) -> Option<&'static str>;
     /// What roles can be granted on it.
     fn grants(&self) -> &'static [Grant];
+    /// IAM actions of its read verbs.
+    fn reads(&self) -> &'static [&'static str];
     /// JSON Schema of the spec.
     fn spec_schema(&self) -> &'static Value;
     /// JSON Schema of the outputs.
@@ -430,14 +401,6 @@ pub trait AnyKind: Send + Sync {
     fn physical_of_arn(&self, arn: &str) -> Option<String>;
     /// See [`Kind::observe`].
     async fn observe(&self, cx: &Cx, want: Option<&Value>) -> Result<Option<Found>>;
-    /// See [`Kind::create`].
-    async fn create(&self, cx: &Cx, want: &Value, tags: &Tags) -> Result<(String, Outputs)>;
-    /// See [`Kind::update`].
-    async fn update(&self, cx: &Cx, want: &Value, found: &Value, changes: &[Change]) -> Result<()>;
-    /// See [`Kind::delete`].
-    async fn delete(&self, cx: &Cx) -> Result<()>;
-    /// See [`Kind::retag`].
-    async fn retag(&self, cx: &Cx, set: &Tags, remove: &[String]) -> Result<()>;
     /// What it is on the way of data.
     fn path(&self) -> Path;
     /// See [`Kind::hops`].
@@ -448,6 +411,8 @@ pub trait AnyKind: Send + Sync {
     async fn probe(&self, cx: &Cx, hop: &Hop, want: &Value, found: &Value) -> Result<Vec<Check>>;
     /// See [`Kind::arrivals`].
     async fn arrivals(&self, cx: &Cx) -> Result<Vec<Check>>;
+    /// See [`Kind::children`]; looks the object up by `cx.key.physical`.
+    async fn children(&self, cx: &Cx) -> Result<Vec<Child>>;
     /// See [`Kind::owned`].
     async fn owned(&self, cx: &Cx) -> Result<Vec<Owned>>;
 }
@@ -455,27 +420,5 @@ pub trait AnyKind: Send + Sync {
 impl fmt::Debug for dyn AnyKind {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(self.type_name())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn a_target_has_the_changes_and_nothing_else() {
-        let want = json!({"a": 1, "env": {"X": "1", "Y": "1"}, "list": [1, 2]});
-        let found = json!({"a": 0, "env": {"X": "0", "Y": "0", "Z": "0", "V": "0"}, "list": [1, 3]});
-        let change = |path: &str| Change {
-            path: path.to_owned(),
-            before: Value::Null,
-            after: Value::Null,
-            forces_replacement: false,
-            sensitive: false,
-        };
-        let changes = [change("env.X"), change("env.Z"), change("list.1")];
-        let target: Value = Changes(&changes).target(&want, &found).unwrap();
-        assert_eq!(target, json!({"a": 0, "env": {"X": "1", "Y": "0", "V": "0"}, "list": [1, 2]}));
     }
 }

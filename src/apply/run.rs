@@ -14,7 +14,7 @@ use super::queue::Queue;
 use super::step::{Made, Task};
 use crate::aws::{Aws, Notes};
 use crate::graph::Graph;
-use crate::kind::{Class, KindError, Outputs, Result};
+use crate::kind::{AnyWrites, Class, KindError, Outputs, Result};
 use crate::live;
 use crate::plan::{Action, Plan};
 use crate::stack::Stack;
@@ -41,6 +41,8 @@ pub struct Run<'a> {
     pub graph: &'a Graph,
     /// The plan to carry out.
     pub plan: &'a Plan,
+    /// The kinds with what can be done to their objects.
+    pub writers: &'a [&'static dyn AnyWrites],
     /// How many jobs at once.
     pub parallelism: usize,
 }
@@ -125,7 +127,7 @@ impl State<'_> {
             let Some(job) = self.queue.take() else { return };
             self.observer.event(&Event::Started(self.subject(job)));
             let step = &self.run.plan.steps[self.jobs[job].step];
-            let task = Task::new(self.run.stack, &self.run.aws, step, self.jobs[job].verb, &self.outputs);
+            let task = Task::new(self.run, step, self.jobs[job].verb, &self.outputs);
             let sender = self.notes.clone();
             let notes: Notes = Arc::new(move |text: &str| {
                 // Nobody listens any more when the run is over; then the note does not matter.

@@ -7,18 +7,20 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::apply::jobs::Verb;
+use crate::apply::run::Run;
 use crate::aws::{Aws, Cx, Notes, marks};
 use crate::diff::{Change, diff, is_unknown, path_matches, with_ignored};
-use crate::kind::{Key, KindError, Outputs, Result, Tags};
+use crate::kind::{AnyWrites, Key, KindError, Outputs, Result, Tags};
 use crate::live;
 use crate::plan::Step;
+use crate::stack::Resource;
 use crate::stack::reference::Reference;
 use crate::stack::resolve::references;
-use crate::stack::{Resource, Stack};
 
 /// Everything that a job needs, taken out of the run's state when it starts.
 pub(super) struct Task {
     step: Step,
+    writer: Option<&'static dyn AnyWrites>,
     verb: Verb,
     want: Value,
     spec_hash: String,
@@ -40,9 +42,10 @@ pub(super) struct Made {
 
 impl Task {
     /// Prepares a job: fills in the outputs known by now.
-    pub(super) fn new(stack: &Stack, aws: &Aws, step: &Step, verb: Verb, outputs: &BTreeMap<String, Outputs>) -> Self {
+    pub(super) fn new(run: &Run<'_>, step: &Step, verb: Verb, outputs: &BTreeMap<String, Outputs>) -> Self {
+        let stack = run.stack;
         let resource = stack.resources.get(&step.id).filter(|_| step.in_file);
-        let want = resource.map_or(Value::Null, |resource| live::wanted(stack, &aws.place, resource, outputs));
+        let want = resource.map_or(Value::Null, |resource| live::wanted(stack, &run.aws.place, resource, outputs));
         let spec_hash = marks::spec_hash(step.kind.fields(), &stack.secrets, &want);
         let makes_new = verb == Verb::Create;
         let key = Key {
@@ -58,6 +61,7 @@ impl Task {
             ignore: resource.map(|resource| resource.ignore_changes.clone()).unwrap_or_default(),
             timeouts: resource.map(|resource| resource.timeouts.clone()).unwrap_or_default(),
             unknown: resource.map(|resource| unknown(resource, outputs)).unwrap_or_default(),
+            writer: run.writers.iter().copied().find(|kind| kind.type_name() == step.kind.type_name()),
             step: step.clone(),
             verb,
             want,
@@ -72,9 +76,14 @@ impl Task {
         match self.verb {
             Verb::Create => self.create(&cx).await,
             Verb::Update => self.update(&cx).await,
-            Verb::Delete => self.step.kind.delete(&cx).await.map(|()| self.unchanged()),
+            Verb::Delete => self.writer()?.delete(&cx).await.map(|()| self.unchanged()),
             Verb::Leave => self.leave(&cx).await,
         }
+    }
+
+    fn writer(&self) -> Result<&'static dyn AnyWrites> {
+        self.writer
+            .ok_or_else(|| KindError::invalid(format!("nothing can be done to a {}", self.step.kind.type_name())))
     }
 
     fn unchanged(&self) -> Made {
@@ -85,7 +94,7 @@ impl Task {
         self.check_known()?;
         self.check_kept()?;
         let tags = self.step.set_tags.clone().into_iter().chain(self.marks.clone()).collect();
-        let (physical, outputs) = self.step.kind.create(cx, &self.want, &tags).await?;
+        let (physical, outputs) = self.writer()?.create(cx, &self.want, &tags).await?;
         Ok(Made { physical, outputs: Some(outputs) })
     }
 
@@ -98,14 +107,14 @@ impl Task {
         self.check_planned(&changes)?;
         if !changes.is_empty() {
             let target = with_ignored(&self.ignore, &self.want, &found.spec);
-            self.step.kind.update(cx, &target, &found.spec, &changes).await?;
+            self.writer()?.update(cx, &target, &found.spec, &changes).await?;
         }
         let mut set = self.step.set_tags.clone();
         if found.tags.get(marks::SPEC) != Some(&self.spec_hash) {
             set.insert(marks::SPEC.to_owned(), self.spec_hash.clone());
         }
         if !set.is_empty() || !self.step.remove_tags.is_empty() {
-            self.step.kind.retag(cx, &set, &self.step.remove_tags).await?;
+            self.writer()?.retag(cx, &set, &self.step.remove_tags).await?;
         }
         let mut outputs = found.outputs.clone();
         let renewed = self.step.kind.renews(&changes);
@@ -118,7 +127,7 @@ impl Task {
 
     async fn leave(&self, cx: &Cx) -> Result<Made> {
         let marks: Vec<String> = marks::MARKS.iter().map(|mark| (*mark).to_owned()).collect();
-        self.step.kind.retag(cx, &Tags::new(), &marks).await?;
+        self.writer()?.retag(cx, &Tags::new(), &marks).await?;
         Ok(self.unchanged())
     }
 

@@ -11,6 +11,7 @@ use crate::apply::run::{Run, run as carry_out};
 use crate::cli::{ApplyArgs, Globals, RunArgs, RunFormat};
 use crate::failure::Failure;
 use crate::kind::Outputs;
+use crate::kinds;
 use crate::plan::{self, Plan};
 use crate::report::events::JsonLines;
 use crate::report::progress::{self, Human};
@@ -73,6 +74,7 @@ pub(super) async fn execute(
         stack: &opened.stack,
         graph: &opened.graph,
         plan,
+        writers: kinds::KINDS,
         parallelism: args.parallelism,
     };
     let (mut human, mut json) = (Human::new(screen), JsonLines::new(screen));

@@ -6,12 +6,12 @@ use clap_complete::Shell;
 use super::DONE;
 use crate::cli::Cli;
 use crate::failure::Failure;
-use crate::kinds::KINDS;
+use crate::kinds;
 use crate::report::Screen;
 
 /// Prints the JSON Schema of stack files.
 pub(super) fn schema(screen: &Screen) -> Result<u8, Failure> {
-    screen.json(&crate::stack::schema::document(KINDS))?;
+    screen.json(&crate::stack::schema::document(kinds::all()))?;
     Ok(DONE)
 }
 

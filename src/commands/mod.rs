@@ -20,7 +20,7 @@ use crate::aws::Aws;
 use crate::cli::{Cli, Command, Globals, GoalArgs, StackArgs};
 use crate::failure::Failure;
 use crate::graph::Graph;
-use crate::kinds::KINDS;
+use crate::kinds;
 use crate::live::{self, Live};
 use crate::plan::{Adopt, Goal};
 use crate::report::Screen;
@@ -75,7 +75,7 @@ struct Opened {
 
 impl Opened {
     async fn observe(&self) -> Live {
-        live::observe(&self.aws, &self.stack, KINDS).await
+        live::observe(&self.aws, &self.stack, kinds::all()).await
     }
 }
 

@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    AnyKind, Changes, Check, Fault, Files, Found, Grant, Hop, Key, Kind, KindError, Naming, Outputs, Owned, Path,
-    Place, Result, Tagging, Tags,
+    AnyKind, AnyWrites, Changes, Check, Child, Fault, Files, Found, Grant, Hop, Key, Kind, KindError, Naming, Outputs,
+    Owned, Path, Place, Result, Tagging, Tags, Writes,
 };
 use crate::aws::Cx;
 use crate::diff::{Change, Fields};
@@ -93,6 +93,10 @@ impl<K: Kind> AnyKind for Erased<K> {
         K::TAG_INDEX
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        K::READS
+    }
+
     fn grants(&self) -> &'static [Grant] {
         K::GRANTS
     }
@@ -166,24 +170,8 @@ impl<K: Kind> AnyKind for Erased<K> {
             outputs: map_of(&seen.outputs)?,
             tags: seen.tags,
             status: seen.status,
+            halt: seen.halt,
         }))
-    }
-
-    async fn create(&self, cx: &Cx, want: &Value, tags: &Tags) -> Result<(String, Outputs)> {
-        let (physical, outputs) = K::create(cx, &typed(want)?, tags).await?;
-        Ok((physical, map_of(&outputs)?))
-    }
-
-    async fn update(&self, cx: &Cx, want: &Value, found: &Value, changes: &[Change]) -> Result<()> {
-        K::update(cx, &typed(want)?, &typed(found)?, &Changes(changes)).await
-    }
-
-    async fn delete(&self, cx: &Cx) -> Result<()> {
-        K::delete(cx).await
-    }
-
-    async fn retag(&self, cx: &Cx, set: &Tags, remove: &[String]) -> Result<()> {
-        K::retag(cx, set, remove).await
     }
 
     fn path(&self) -> Path {
@@ -206,7 +194,31 @@ impl<K: Kind> AnyKind for Erased<K> {
         K::arrivals(cx).await
     }
 
+    async fn children(&self, cx: &Cx) -> Result<Vec<Child>> {
+        K::children(cx).await
+    }
+
     async fn owned(&self, cx: &Cx) -> Result<Vec<Owned>> {
         K::owned(cx).await
+    }
+}
+
+#[async_trait]
+impl<K: Writes> AnyWrites for Erased<K> {
+    async fn create(&self, cx: &Cx, want: &Value, tags: &Tags) -> Result<(String, Outputs)> {
+        let (physical, outputs) = K::create(cx, &typed(want)?, tags).await?;
+        Ok((physical, map_of(&outputs)?))
+    }
+
+    async fn update(&self, cx: &Cx, want: &Value, found: &Value, changes: &[Change]) -> Result<()> {
+        K::update(cx, &typed(want)?, &typed(found)?, &Changes(changes)).await
+    }
+
+    async fn delete(&self, cx: &Cx) -> Result<()> {
+        K::delete(cx).await
+    }
+
+    async fn retag(&self, cx: &Cx, set: &Tags, remove: &[String]) -> Result<()> {
+        K::retag(cx, set, remove).await
     }
 }

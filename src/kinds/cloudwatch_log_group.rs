@@ -13,7 +13,7 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{Look, Wait};
 use crate::kind::{
-    Changes, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags,
+    Changes, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags, Writes,
 };
 
 /// A CloudWatch log group.
@@ -76,6 +76,7 @@ impl Kind for CloudwatchLogGroup {
     const DELETE_RANK: u8 = 95;
     const NAMING: Naming = Naming::Name { pattern: r"^[A-Za-z0-9._\-/#]{1,512}$" };
     const TAG_INDEX: Option<&'static str> = Some("logs:log-group");
+    const READS: &'static [&'static str] = &["logs:DescribeLogGroups", "logs:ListTagsForResource"];
     const GRANTS: &'static [Grant] = &[
         Grant { verb: "logs", actions: &["logs:CreateLogStream", "logs:PutLogEvents"], resources: &[":*"] },
         Grant { verb: "write", actions: &["logs:CreateLogStream", "logs:PutLogEvents"], resources: &[":*"] },
@@ -120,9 +121,30 @@ impl Kind for CloudwatchLogGroup {
         let Some(group) = describe(cx).await? else { return Ok(None) };
         let outputs = outputs_of(cx, &group);
         let Some(tags) = found(tags_of(cx, &outputs.arn).await)? else { return Ok(None) };
-        Ok(Some(Observed { physical: outputs.name.clone(), spec: spec_of(&group), outputs, tags, status: None }))
+        Ok(Some(Observed {
+            physical: outputs.name.clone(),
+            spec: spec_of(&group),
+            outputs,
+            tags,
+            status: None,
+            halt: None,
+        }))
     }
 
+    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
+        let pages = cx.aws.logs().describe_log_groups().into_paginator().items().send();
+        let groups: std::result::Result<Vec<LogGroup>, _> = pages.collect().await;
+        let outputs = groups.map_err(failed("DescribeLogGroups"))?.into_iter().map(|group| outputs_of(cx, &group));
+        let reads = stream::iter(outputs).map(|group| async move {
+            let tags = found(tags_of(cx, &group.arn).await)?.unwrap_or_default();
+            Ok::<_, KindError>(Owned { physical: group.name, tags })
+        });
+        let groups: Vec<Owned> = reads.buffered(READS).try_collect().await?;
+        Ok(groups.into_iter().filter(|group| marks::stack_of(&group.tags) == Some(&cx.key.stack)).collect())
+    }
+}
+
+impl Writes for CloudwatchLogGroup {
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, GroupOutputs)> {
         if let Err(error) = create_call(cx, want, tags).await {
             if error.class != Class::Exists {
@@ -177,18 +199,6 @@ impl Kind for CloudwatchLogGroup {
             request.send().await.map_err(failed("UntagResource"))?;
         }
         Ok(())
-    }
-
-    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
-        let pages = cx.aws.logs().describe_log_groups().into_paginator().items().send();
-        let groups: std::result::Result<Vec<LogGroup>, _> = pages.collect().await;
-        let outputs = groups.map_err(failed("DescribeLogGroups"))?.into_iter().map(|group| outputs_of(cx, &group));
-        let reads = stream::iter(outputs).map(|group| async move {
-            let tags = found(tags_of(cx, &group.arn).await)?.unwrap_or_default();
-            Ok::<_, KindError>(Owned { physical: group.name, tags })
-        });
-        let groups: Vec<Owned> = reads.buffered(READS).try_collect().await?;
-        Ok(groups.into_iter().filter(|group| marks::stack_of(&group.tags) == Some(&cx.key.stack)).collect())
     }
 }
 

@@ -19,7 +19,7 @@ use crate::aws::marks;
 use crate::aws::wait::Wait;
 use crate::kind::{
     Changes, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Place, Result,
-    Tags,
+    Tags, Writes,
 };
 
 /// A DynamoDB table.
@@ -52,6 +52,13 @@ impl Kind for DynamodbTable {
         accepts: &["dynamodb:PutItem", "dynamodb:BatchWriteItem"],
         ..Path::NONE
     };
+    const READS: &'static [&'static str] = &[
+        "dynamodb:DescribeContinuousBackups",
+        "dynamodb:DescribeTable",
+        "dynamodb:DescribeTimeToLive",
+        "dynamodb:ListTables",
+        "dynamodb:ListTagsOfResource",
+    ];
     const GRANTS: &'static [Grant] = &[
         Grant {
             verb: "read",
@@ -125,12 +132,30 @@ impl Kind for DynamodbTable {
         Ok(Some(Observed {
             physical: table.table_name.clone().unwrap_or_default(),
             status: table.table_status.as_ref().map(|status| status.as_str().to_owned()),
+            halt: None,
             outputs: outputs_of(&table, &spec),
             spec,
             tags,
         }))
     }
 
+    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
+        let mut pages = cx.aws.dynamodb().list_tables().into_paginator().send();
+        let mut owned = Vec::new();
+        while let Some(page) = pages.next().await {
+            for name in page.map_err(failed("ListTables"))?.table_names.unwrap_or_default() {
+                let arn = cx.place().arn("dynamodb", &format!("table/{name}"));
+                let tags = found(call::tags_of(cx, &arn).await)?.unwrap_or_default();
+                if marks::stack_of(&tags) == Some(&cx.key.stack) {
+                    owned.push(Owned { physical: name, tags });
+                }
+            }
+        }
+        Ok(owned)
+    }
+}
+
+impl Writes for DynamodbTable {
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, TableOutputs)> {
         call::wait_gone(cx, CREATE_LIMIT).await?;
         let made = Wait::new("a free place among the tables being created", CREATE_LIMIT)
@@ -185,21 +210,6 @@ impl Kind for DynamodbTable {
             request.send().await.map_err(failed("UntagResource"))?;
         }
         call::wait_tags(cx, &arn, set, remove).await
-    }
-
-    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
-        let mut pages = cx.aws.dynamodb().list_tables().into_paginator().send();
-        let mut owned = Vec::new();
-        while let Some(page) = pages.next().await {
-            for name in page.map_err(failed("ListTables"))?.table_names.unwrap_or_default() {
-                let arn = cx.place().arn("dynamodb", &format!("table/{name}"));
-                let tags = found(call::tags_of(cx, &arn).await)?.unwrap_or_default();
-                if marks::stack_of(&tags) == Some(&cx.key.stack) {
-                    owned.push(Owned { physical: name, tags });
-                }
-            }
-        }
-        Ok(owned)
     }
 }
 

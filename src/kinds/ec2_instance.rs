@@ -25,7 +25,7 @@ use crate::aws::marks;
 use crate::aws::wait::{Look, Wait};
 use crate::kind::{
     Changes, Check, Class, End, Fault, Files, Holder, Hop, Kind, KindError, Naming, Observed, Owned, Path, Result,
-    Side, Tags,
+    Side, Tags, Writes,
 };
 
 /// An EC2 instance.
@@ -74,6 +74,16 @@ impl Kind for Ec2Instance {
     const TAG_INDEX: Option<&'static str> = Some("ec2:instance");
     const PATH: Path = Path { ready: &["running"], ..Path::NONE };
 
+    const READS: &'static [&'static str] = &[
+        "ec2:DescribeIamInstanceProfileAssociations",
+        "ec2:DescribeImages",
+        "ec2:DescribeInstanceAttribute",
+        "ec2:DescribeInstanceCreditSpecifications",
+        "ec2:DescribeInstances",
+        "ec2:DescribeSpotInstanceRequests",
+        "ec2:DescribeVolumes",
+        "ssm:GetParameter",
+    ];
     type Spec = Spec;
     type Outputs = InstanceOutputs;
 
@@ -124,11 +134,26 @@ impl Kind for Ec2Instance {
             spec,
             tags: label::hide(tags_of(instance.tags.as_deref()), &cx.key.name),
             status: Some(status),
+            halt: None,
             outputs: outputs_of(cx, &instance),
             physical: instance.instance_id.unwrap_or_default(),
         }))
     }
 
+    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
+        let filters = [(format!("tag:{}", marks::STACK), vec![cx.key.stack.as_str()])];
+        let instances = read::list(cx, &filters).await?.into_iter();
+        let alive = instances.filter(|instance| ALIVE.contains(&state_of(instance)));
+        Ok(alive
+            .map(|instance| Owned {
+                tags: label::hide(tags_of(instance.tags.as_deref()), &cx.key.name),
+                physical: instance.instance_id.unwrap_or_default(),
+            })
+            .collect())
+    }
+}
+
+impl Writes for Ec2Instance {
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, InstanceOutputs)> {
         let known = marked(cx).await?;
         let mut alive = known.iter().filter(|instance| ALIVE.contains(&state_of(instance)));
@@ -170,18 +195,6 @@ impl Kind for Ec2Instance {
         let instance = locate(cx).await?.ok_or_else(|| KindError::not_found("the instance is gone"))?;
         let (set, remove) = label::changes(set, remove, &cx.key.name);
         retag(cx, &tagged_parts(&instance), &set, &remove).await
-    }
-
-    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
-        let filters = [(format!("tag:{}", marks::STACK), vec![cx.key.stack.as_str()])];
-        let instances = read::list(cx, &filters).await?.into_iter();
-        let alive = instances.filter(|instance| ALIVE.contains(&state_of(instance)));
-        Ok(alive
-            .map(|instance| Owned {
-                tags: label::hide(tags_of(instance.tags.as_deref()), &cx.key.name),
-                physical: instance.instance_id.unwrap_or_default(),
-            })
-            .collect())
     }
 }
 

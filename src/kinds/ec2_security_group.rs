@@ -14,7 +14,9 @@ use crate::aws::Cx;
 use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Look, Wait};
-use crate::kind::{Changes, Class, Fault, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags};
+use crate::kind::{
+    Changes, Class, Fault, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags, Writes,
+};
 
 /// A security group.
 pub struct Ec2SecurityGroup;
@@ -78,6 +80,7 @@ impl Kind for Ec2SecurityGroup {
     const NAMING: Naming = Naming::Name { pattern: r"^[a-zA-Z0-9 ._:/()#,@\[\]+=&;{}!$*-]{1,255}$" };
     const TAG_INDEX: Option<&'static str> = Some("ec2:security-group");
 
+    const READS: &'static [&'static str] = &["ec2:DescribeSecurityGroups", "ec2:DescribeVpcs"];
     type Spec = Spec;
     type Outputs = GroupOutputs;
 
@@ -113,11 +116,29 @@ impl Kind for Ec2SecurityGroup {
             spec: spec_of(cx, &group),
             tags: tags_of(group.tags.as_deref()),
             status: None,
+            halt: None,
             outputs: outputs_of(cx, &group),
             physical: id,
         }))
     }
 
+    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
+        let request = cx.aws.ec2().describe_security_groups();
+        let request = request.filters(filter(format!("tag:{}", marks::STACK), &[&cx.key.stack]));
+        let mut pages = request.into_paginator().send();
+        let mut owned = Vec::new();
+        while let Some(page) = pages.next().await {
+            let groups = page.map_err(failed("DescribeSecurityGroups"))?.security_groups.unwrap_or_default();
+            owned.extend(groups.into_iter().map(|group| Owned {
+                tags: tags_of(group.tags.as_deref()),
+                physical: group.group_id.unwrap_or_default(),
+            }));
+        }
+        Ok(owned)
+    }
+}
+
+impl Writes for Ec2SecurityGroup {
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, GroupOutputs)> {
         if cx.key.name.starts_with("sg-") {
             return Err(KindError::invalid(format!(
@@ -162,21 +183,6 @@ impl Kind for Ec2SecurityGroup {
 
     async fn retag(cx: &Cx, set: &Tags, remove: &[String]) -> Result<()> {
         retag(cx, &[id_of(cx, &Spec::default()).await?], set, remove).await
-    }
-
-    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
-        let request = cx.aws.ec2().describe_security_groups();
-        let request = request.filters(filter(format!("tag:{}", marks::STACK), &[&cx.key.stack]));
-        let mut pages = request.into_paginator().send();
-        let mut owned = Vec::new();
-        while let Some(page) = pages.next().await {
-            let groups = page.map_err(failed("DescribeSecurityGroups"))?.security_groups.unwrap_or_default();
-            owned.extend(groups.into_iter().map(|group| Owned {
-                tags: tags_of(group.tags.as_deref()),
-                physical: group.group_id.unwrap_or_default(),
-            }));
-        }
-        Ok(owned)
     }
 }
 

@@ -11,7 +11,9 @@ use crate::aws::Cx;
 use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Wait};
-use crate::kind::{Changes, Fault, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags};
+use crate::kind::{
+    Changes, Fault, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags, Writes,
+};
 
 /// An IAM instance profile.
 pub struct IamInstanceProfile;
@@ -42,6 +44,7 @@ impl Kind for IamInstanceProfile {
     const DELETE_RANK: u8 = 70;
     const NAMING: Naming = Naming::Name { pattern: r"^[A-Za-z0-9_+=,.@-]{1,128}$" };
 
+    const READS: &'static [&'static str] = &["iam:GetInstanceProfile", "iam:ListInstanceProfiles"];
     type Spec = Spec;
     type Outputs = ProfileOutputs;
 
@@ -68,9 +71,25 @@ impl Kind for IamInstanceProfile {
             outputs: outputs_of(&profile),
             tags: iam::tags_of(profile.tags),
             status: None,
+            halt: None,
         }))
     }
 
+    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
+        let request = cx.aws.iam().list_instance_profiles().path_prefix(iam::path(&cx.key.stack));
+        let listed: std::result::Result<Vec<_>, _> = request.into_paginator().items().send().collect().await;
+        let names = listed.map_err(failed("ListInstanceProfiles"))?.into_iter();
+        let names: Vec<String> = names.map(|profile| profile.instance_profile_name).collect();
+        let reads = stream::iter(names).map(|name| async move { found(get(cx, &name).await) });
+        let profiles: Vec<Option<InstanceProfile>> = reads.buffered(iam::READS).try_collect().await?;
+        let owned = profiles.into_iter().flatten();
+        let owned =
+            owned.map(|profile| Owned { physical: profile.instance_profile_name, tags: iam::tags_of(profile.tags) });
+        Ok(owned.filter(|profile| marks::stack_of(&profile.tags) == Some(&cx.key.stack)).collect())
+    }
+}
+
+impl Writes for IamInstanceProfile {
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, ProfileOutputs)> {
         let fresh = match create_call(cx, tags).await {
             Ok(profile) => profile,
@@ -122,19 +141,6 @@ impl Kind for IamInstanceProfile {
             iam::patient(cx, "the instance profile to lose its tags", |_| false, call).await?;
         }
         Ok(())
-    }
-
-    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
-        let request = cx.aws.iam().list_instance_profiles().path_prefix(iam::path(&cx.key.stack));
-        let listed: std::result::Result<Vec<_>, _> = request.into_paginator().items().send().collect().await;
-        let names = listed.map_err(failed("ListInstanceProfiles"))?.into_iter();
-        let names: Vec<String> = names.map(|profile| profile.instance_profile_name).collect();
-        let reads = stream::iter(names).map(|name| async move { found(get(cx, &name).await) });
-        let profiles: Vec<Option<InstanceProfile>> = reads.buffered(iam::READS).try_collect().await?;
-        let owned = profiles.into_iter().flatten();
-        let owned =
-            owned.map(|profile| Owned { physical: profile.instance_profile_name, tags: iam::tags_of(profile.tags) });
-        Ok(owned.filter(|profile| marks::stack_of(&profile.tags) == Some(&cx.key.stack)).collect())
     }
 }
 

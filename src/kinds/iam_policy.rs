@@ -15,7 +15,9 @@ use crate::aws::Cx;
 use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Wait};
-use crate::kind::{Changes, Fault, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags};
+use crate::kind::{
+    Changes, Fault, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags, Writes,
+};
 
 /// An IAM managed policy. Its physical identifier is its ARN.
 pub struct IamPolicy;
@@ -55,6 +57,13 @@ impl Kind for IamPolicy {
     const DELETE_RANK: u8 = 85;
     const NAMING: Naming = Naming::Name { pattern: r"^[A-Za-z0-9_+=,.@-]{1,128}$" };
 
+    const READS: &'static [&'static str] = &[
+        "iam:GetPolicy",
+        "iam:GetPolicyVersion",
+        "iam:ListEntitiesForPolicy",
+        "iam:ListPolicies",
+        "iam:ListPolicyVersions",
+    ];
     type Spec = Spec;
     type Outputs = PolicyOutputs;
 
@@ -92,9 +101,23 @@ impl Kind for IamPolicy {
             outputs: PolicyOutputs { arn, name: policy.policy_name.unwrap_or_default() },
             tags: iam::tags_of(policy.tags),
             status: None,
+            halt: None,
         }))
     }
 
+    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
+        let listed = list(cx, Some(iam::path(&cx.key.stack))).await?;
+        let arns: Vec<String> = listed.into_iter().filter_map(|policy| policy.arn).collect();
+        let reads = stream::iter(arns).map(|arn| async move { found(get(cx, &arn).await) });
+        let policies: Vec<Option<Policy>> = reads.buffered(iam::READS).try_collect().await?;
+        let owned = policies.into_iter().flatten();
+        let owned =
+            owned.map(|policy| Owned { physical: policy.arn.unwrap_or_default(), tags: iam::tags_of(policy.tags) });
+        Ok(owned.filter(|policy| marks::stack_of(&policy.tags) == Some(&cx.key.stack)).collect())
+    }
+}
+
+impl Writes for IamPolicy {
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, PolicyOutputs)> {
         if let Err(error) = create_call(cx, want, tags).await {
             if error.code != "EntityAlreadyExists" {
@@ -146,17 +169,6 @@ impl Kind for IamPolicy {
             iam::patient(cx, "the policy to lose its tags", |_| false, call).await?;
         }
         Ok(())
-    }
-
-    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
-        let listed = list(cx, Some(iam::path(&cx.key.stack))).await?;
-        let arns: Vec<String> = listed.into_iter().filter_map(|policy| policy.arn).collect();
-        let reads = stream::iter(arns).map(|arn| async move { found(get(cx, &arn).await) });
-        let policies: Vec<Option<Policy>> = reads.buffered(iam::READS).try_collect().await?;
-        let owned = policies.into_iter().flatten();
-        let owned =
-            owned.map(|policy| Owned { physical: policy.arn.unwrap_or_default(), tags: iam::tags_of(policy.tags) });
-        Ok(owned.filter(|policy| marks::stack_of(&policy.tags) == Some(&cx.key.stack)).collect())
     }
 }
 

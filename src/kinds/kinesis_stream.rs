@@ -18,7 +18,7 @@ use crate::aws::marks;
 use crate::aws::wait::{Look, Wait};
 use crate::kind::{
     Changes, Check, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Place, Result,
-    Tags,
+    Tags, Writes,
 };
 
 /// A Kinesis data stream.
@@ -101,6 +101,15 @@ impl Kind for KinesisStream {
     const DELETE_RANK: u8 = 50;
     const NAMING: Naming = Naming::Name { pattern: r"^[a-zA-Z0-9_.-]{1,128}$" };
     const TAG_INDEX: Option<&'static str> = Some("kinesis:stream");
+    const READS: &'static [&'static str] = &[
+        "kinesis:DescribeStreamSummary",
+        "kinesis:GetRecords",
+        "kinesis:GetShardIterator",
+        "kinesis:ListShards",
+        "kinesis:ListStreams",
+        "kinesis:ListTagsForResource",
+        "kinesis:ListTagsForStream",
+    ];
     const GRANTS: &'static [Grant] = &[
         Grant {
             verb: "read",
@@ -184,11 +193,32 @@ impl Kind for KinesisStream {
             physical: stream.stream_name.clone(),
             spec: spec_of(&stream),
             status: Some(stream.stream_status.as_str().to_owned()),
+            halt: None,
             tags,
             outputs: StreamOutputs { arn: stream.stream_arn, name: stream.stream_name },
         }))
     }
 
+    async fn arrivals(cx: &Cx) -> Result<Vec<Check>> {
+        arrivals::look(cx).await
+    }
+
+    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
+        let mut pages = cx.aws.kinesis().list_streams().into_paginator().send();
+        let mut owned = Vec::new();
+        while let Some(page) = pages.next().await {
+            for stream in page.map_err(failed("ListStreams"))?.stream_summaries.unwrap_or_default() {
+                let tags = found(tags_of(cx, &stream.stream_arn).await)?.unwrap_or_default();
+                if marks::stack_of(&tags) == Some(&cx.key.stack) && stream.stream_status != StreamStatus::Deleting {
+                    owned.push(Owned { physical: stream.stream_name, tags });
+                }
+            }
+        }
+        Ok(owned)
+    }
+}
+
+impl Writes for KinesisStream {
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, StreamOutputs)> {
         wait_until_gone(cx).await?;
         // Five streams at most may be CREATING or DELETING at once; the sixth is told to come back (facts/aws.md 1.3).
@@ -236,24 +266,6 @@ impl Kind for KinesisStream {
             wait.retry(cx, busy, call).await?;
         }
         Ok(())
-    }
-
-    async fn arrivals(cx: &Cx) -> Result<Vec<Check>> {
-        arrivals::look(cx).await
-    }
-
-    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
-        let mut pages = cx.aws.kinesis().list_streams().into_paginator().send();
-        let mut owned = Vec::new();
-        while let Some(page) = pages.next().await {
-            for stream in page.map_err(failed("ListStreams"))?.stream_summaries.unwrap_or_default() {
-                let tags = found(tags_of(cx, &stream.stream_arn).await)?.unwrap_or_default();
-                if marks::stack_of(&tags) == Some(&cx.key.stack) && stream.stream_status != StreamStatus::Deleting {
-                    owned.push(Owned { physical: stream.stream_name, tags });
-                }
-            }
-        }
-        Ok(owned)
     }
 }
 

@@ -21,10 +21,12 @@ pub mod sns_subscription;
 pub mod sns_topic;
 pub mod ssm_parameter;
 
-use crate::kind::{AnyKind, Erased};
+use std::sync::LazyLock;
 
-/// All kinds, in the order of the reference.
-pub static KINDS: &[&dyn AnyKind] = &[
+use crate::kind::{AnyKind, AnyWrites, Erased};
+
+/// All kinds, in the order of the reference, with what can be done to their objects.
+pub static KINDS: &[&dyn AnyWrites] = &[
     &Erased::<kinesis_stream::KinesisStream>::new(),
     &Erased::<kinesis_analytics_application::KinesisAnalyticsApplication>::new(),
     &Erased::<iam_role::IamRole>::new(),
@@ -41,10 +43,18 @@ pub static KINDS: &[&dyn AnyKind] = &[
     &Erased::<ssm_parameter::SsmParameter>::new(),
 ];
 
+/// Returns all kinds as what can only look.
+#[must_use]
+pub fn all() -> &'static [&'static dyn AnyKind] {
+    static READERS: LazyLock<Vec<&'static dyn AnyKind>> =
+        LazyLock::new(|| KINDS.iter().map(|kind| *kind as &'static dyn AnyKind).collect());
+    &READERS
+}
+
 /// Returns the kind of a `type:`.
 #[must_use]
 pub fn find(type_name: &str) -> Option<&'static dyn AnyKind> {
-    KINDS.iter().copied().find(|kind| kind.type_name() == type_name)
+    all().iter().copied().find(|kind| kind.type_name() == type_name)
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Look, Wait};
 use crate::kind::{
     Changes, Check, Class, End, Fault, Hop, Kind, KindError, Naming, Observed, Owned, Path, Result, Tagging, Tags,
+    Writes,
 };
 
 /// A subscription to an SNS topic.
@@ -48,6 +49,8 @@ impl Kind for SnsSubscription {
     const PATH: Path =
         Path { ready: &["confirmed"], mend: "the owner of the endpoint has to confirm the subscription", ..Path::NONE };
 
+    const READS: &'static [&'static str] =
+        &["sns:GetSubscriptionAttributes", "sns:ListSubscriptionsByTopic", "sns:ListTagsForResource", "sns:ListTopics"];
     type Spec = Spec;
     type Outputs = SubscriptionOutputs;
 
@@ -85,12 +88,23 @@ impl Kind for SnsSubscription {
         Ok(Some(Observed {
             tags: marks_of(cx, &tags, &ours, &handle),
             status: Some(if arn.is_some() { "confirmed" } else { "pending confirmation" }.to_owned()),
+            halt: None,
             outputs: SubscriptionOutputs { arn },
             physical: handle.to_string(),
             spec,
         }))
     }
 
+    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
+        let topics = super::sns_topic::topics_of_stack(cx).await?;
+        let entries = topics.iter().flat_map(|(arn, tags)| entry::all(arn, tags));
+        Ok(entries
+            .map(|(id, entry)| Owned { physical: entry.handle.to_string(), tags: entry.marks(&cx.key.stack, &id) })
+            .collect())
+    }
+}
+
+impl Writes for SnsSubscription {
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, SubscriptionOutputs)> {
         let handle = Handle::of(&want.topic_arn, want.protocol, &want.endpoint);
         let (topic_tags, all) = tokio::try_join!(tags_of(cx, &handle.topic), list(cx, &handle.topic))?;
@@ -165,14 +179,6 @@ impl Kind for SnsSubscription {
         marks.retain(|key, _| !remove.contains(key));
         marks.extend(set.clone());
         write_entry(cx, &handle, &marks).await
-    }
-
-    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
-        let topics = super::sns_topic::topics_of_stack(cx).await?;
-        let entries = topics.iter().flat_map(|(arn, tags)| entry::all(arn, tags));
-        Ok(entries
-            .map(|(id, entry)| Owned { physical: entry.handle.to_string(), tags: entry.marks(&cx.key.stack, &id) })
-            .collect())
     }
 }
 

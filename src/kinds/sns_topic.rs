@@ -16,7 +16,7 @@ use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Look, Wait};
 use crate::kind::{
     Changes, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Place, Result,
-    Tags,
+    Tags, Writes,
 };
 
 /// An SNS topic.
@@ -132,6 +132,7 @@ impl Kind for SnsTopic {
     const NAMING: Naming = Naming::Name { pattern: r"^([a-zA-Z0-9_-]{1,256}|[a-zA-Z0-9_-]{1,251}\.fifo)$" };
     const TAG_INDEX: Option<&'static str> = Some("sns");
     const PATH: Path = Path { accepts: &["sns:Publish"], ..Path::NONE };
+    const READS: &'static [&'static str] = &["sns:GetTopicAttributes", "sns:ListTagsForResource", "sns:ListTopics"];
     const GRANTS: &'static [Grant] = &[PUBLISH, Grant { verb: "write", ..PUBLISH }];
 
     type Spec = Spec;
@@ -180,9 +181,16 @@ impl Kind for SnsTopic {
         let both = tokio::try_join!(attributes_of(cx, &arn), tags_of(cx, &arn));
         let Some((attributes, tags)) = found(both)? else { return Ok(None) };
         let spec = attributes::read(&attributes, &cx.place().account)?;
-        Ok(Some(Observed { spec, tags, status: None, outputs: outputs_of(&arn), physical: arn }))
+        Ok(Some(Observed { spec, tags, status: None, outputs: outputs_of(&arn), physical: arn, halt: None }))
     }
 
+    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
+        let topics = topics_of_stack(cx).await?;
+        Ok(topics.into_iter().map(|(arn, tags)| Owned { physical: arn, tags }).collect())
+    }
+}
+
+impl Writes for SnsTopic {
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, TopicOutputs)> {
         let arn = cx.place().arn("sns", &cx.key.name);
         check_name(&cx.key.name, want.fifo_topic)?;
@@ -219,11 +227,6 @@ impl Kind for SnsTopic {
 
     async fn retag(cx: &Cx, set: &Tags, remove: &[String]) -> Result<()> {
         retag_topic(cx, &arn_of(cx), set, remove).await
-    }
-
-    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
-        let topics = topics_of_stack(cx).await?;
-        Ok(topics.into_iter().map(|(arn, tags)| Owned { physical: arn, tags }).collect())
     }
 }
 

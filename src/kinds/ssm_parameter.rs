@@ -18,7 +18,7 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{Look, Wait};
 use crate::kind::{
-    Changes, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags,
+    Changes, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags, Writes,
 };
 
 /// A Systems Manager parameter.
@@ -124,6 +124,7 @@ impl Kind for SsmParameter {
     const TITLE: &'static str = "Systems Manager parameter";
     const DELETE_RANK: u8 = 90;
     const NAMING: Naming = Naming::Name { pattern: r"^(?:(?:/[A-Za-z0-9_.-]+){1,15}|[A-Za-z0-9_.-]{1,1011})$" };
+    const READS: &'static [&'static str] = &["ssm:DescribeParameters", "ssm:GetParameter", "ssm:ListTagsForResource"];
     const GRANTS: &'static [Grant] = &[
         Grant { verb: "read", actions: &["ssm:GetParameter", "ssm:GetParameters"], resources: &[""] },
         Grant { verb: "write", actions: &["ssm:PutParameter"], resources: &[""] },
@@ -184,9 +185,23 @@ impl Kind for SsmParameter {
         let outputs = outputs_of(cx, &parameter);
         let mut spec = spec_of(&metadata, &parameter, tier)?;
         spec.value = spec.value.filter(|_| valued);
-        Ok(Some(Observed { physical: outputs.name.clone(), spec, outputs, tags, status: None }))
+        Ok(Some(Observed { physical: outputs.name.clone(), spec, outputs, tags, status: None, halt: None }))
     }
 
+    /// Lists by tag, which `DescribeParameters` can: exact, where an ARN does not tell `a` from `/a`.
+    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
+        let filter = filter(&format!("tag:{}", marks::STACK), &cx.key.stack)?;
+        let names = list(cx, filter).await?.into_iter().filter_map(|parameter| parameter.name);
+        let reads = stream::iter(names).map(|name| async move {
+            let tags = found(tags_of(cx, &name).await)?.unwrap_or_default();
+            Ok::<_, KindError>(Owned { physical: name, tags })
+        });
+        let owned: Vec<Owned> = reads.buffered(READS).try_collect().await?;
+        Ok(owned.into_iter().filter(|parameter| marks::stack_of(&parameter.tags) == Some(&cx.key.stack)).collect())
+    }
+}
+
+impl Writes for SsmParameter {
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, ParameterOutputs)> {
         let value = want.value.as_deref().unwrap_or(PLACEHOLDER);
         let (client, tags_given) = (cx.aws.ssm(), tag_list(tags)?);
@@ -246,18 +261,6 @@ impl Kind for SsmParameter {
             request.send().await.map_err(failed("RemoveTagsFromResource"))?;
         }
         Ok(())
-    }
-
-    /// Lists by tag, which `DescribeParameters` can: exact, where an ARN does not tell `a` from `/a`.
-    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
-        let filter = filter(&format!("tag:{}", marks::STACK), &cx.key.stack)?;
-        let names = list(cx, filter).await?.into_iter().filter_map(|parameter| parameter.name);
-        let reads = stream::iter(names).map(|name| async move {
-            let tags = found(tags_of(cx, &name).await)?.unwrap_or_default();
-            Ok::<_, KindError>(Owned { physical: name, tags })
-        });
-        let owned: Vec<Owned> = reads.buffered(READS).try_collect().await?;
-        Ok(owned.into_iter().filter(|parameter| marks::stack_of(&parameter.tags) == Some(&cx.key.stack)).collect())
     }
 }
 

@@ -14,17 +14,21 @@ use aws_types::SdkConfig;
 use aws_types::region::Region;
 use serde_json::{Value, json};
 
-use super::find;
+use super::KINDS;
 use crate::aws::marks::{self, marks, spec_hash, tag_changes};
 use crate::aws::{Aws, Cx};
 use crate::diff::diff;
-use crate::kind::{AnyKind, Class, Files, Found, Key, Place, Tags};
+use crate::kind::{AnyKind, AnyWrites, Class, Files, Found, Key, Place, Tags};
 use crate::local::connector::LocalClient;
 use crate::local::{Cloud, Settings};
 
 mod streaming;
 
 const ACCOUNT: &str = "123456789012";
+
+fn writer(name: &str) -> &'static dyn AnyWrites {
+    KINDS.iter().copied().find(|kind| kind.type_name() == name).unwrap()
+}
 
 fn marked(kind: &dyn AnyKind, key: &Key, spec: &Value) -> Tags {
     marks(key, &spec_hash(kind.fields(), &[], spec), false, false)
@@ -36,7 +40,7 @@ struct Account(Arc<Aws>);
 /// One resource of the stack `shop`.
 struct Subject {
     cx: Cx,
-    kind: &'static dyn AnyKind,
+    kind: &'static dyn AnyWrites,
     dir: Files,
 }
 
@@ -61,7 +65,7 @@ impl Account {
     fn subject(&self, kind: &str, name: &str) -> Subject {
         let key = Key { stack: "shop".into(), id: "subject".into(), name: name.into(), physical: None };
         let dir = Files { dir: ".".into(), stack: "shop".into() };
-        Subject { cx: Cx::new(Arc::clone(&self.0), key), kind: find(kind).unwrap(), dir }
+        Subject { cx: Cx::new(Arc::clone(&self.0), key), kind: writer(kind), dir }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::kind::{AnyKind, Found, Tags};
 use crate::plan::{Action, Blocked, Plan, Reason, Step};
 
 fn kind(name: &str) -> &'static dyn AnyKind {
-    crate::kinds::KINDS.iter().copied().find(|kind| kind.type_name() == name).unwrap()
+    crate::kinds::find(name).unwrap()
 }
 
 fn step(kind_name: &str, id: &str, action: Action, reasons: Vec<Reason>) -> Step {

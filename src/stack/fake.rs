@@ -9,9 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::aws::Cx;
-use crate::kind::{
-    AnyKind, Changes, Erased, Fault, Files, Grant, Kind, KindError, Naming, Observed, Owned, Result, Tags,
-};
+use crate::kind::{AnyKind, Erased, Fault, Files, Grant, Kind, KindError, Naming, Observed, Owned, Result};
 
 use super::load::{Loaded, load_text};
 use super::problem::Report;
@@ -106,6 +104,7 @@ impl Kind for FakeStream {
     const TITLE: &'static str = "Stream of a test";
     const DELETE_RANK: u8 = 1;
     const NAMING: Naming = Naming::Name { pattern: "[a-zA-Z0-9_.-]{1,20}" };
+    const READS: &'static [&'static str] = &[];
     const GRANTS: &'static [Grant] = &[
         Grant { verb: "read", actions: &["s:Get", "s:Describe"], resources: &[""] },
         Grant { verb: "write", actions: &["s:Put"], resources: &["", "/*"] },
@@ -122,22 +121,6 @@ impl Kind for FakeStream {
     }
 
     async fn observe(_: &Cx, _: Option<&StreamSpec>) -> Result<Option<Observed<StreamSpec, StreamOutputs>>> {
-        none()
-    }
-
-    async fn create(_: &Cx, _: &StreamSpec, _: &Tags) -> Result<(String, StreamOutputs)> {
-        none()
-    }
-
-    async fn update(_: &Cx, _: &StreamSpec, _: &StreamSpec, _: &Changes<'_>) -> Result<()> {
-        none()
-    }
-
-    async fn delete(_: &Cx) -> Result<()> {
-        none()
-    }
-
-    async fn retag(_: &Cx, _: &Tags, _: &[String]) -> Result<()> {
         none()
     }
 
@@ -174,26 +157,11 @@ impl Kind for FakeRole {
     const TITLE: &'static str = "Role of a test";
     const DELETE_RANK: u8 = 2;
     const NAMING: Naming = Naming::Assigned;
+    const READS: &'static [&'static str] = &[];
     type Spec = RoleSpec;
     type Outputs = RoleOutputs;
 
     async fn observe(_: &Cx, _: Option<&RoleSpec>) -> Result<Option<Observed<RoleSpec, RoleOutputs>>> {
-        none()
-    }
-
-    async fn create(_: &Cx, _: &RoleSpec, _: &Tags) -> Result<(String, RoleOutputs)> {
-        none()
-    }
-
-    async fn update(_: &Cx, _: &RoleSpec, _: &RoleSpec, _: &Changes<'_>) -> Result<()> {
-        none()
-    }
-
-    async fn delete(_: &Cx) -> Result<()> {
-        none()
-    }
-
-    async fn retag(_: &Cx, _: &Tags, _: &[String]) -> Result<()> {
         none()
     }
 
@@ -235,26 +203,11 @@ impl<L: Label> Kind for Loose<L> {
     const TITLE: &'static str = "Anything";
     const DELETE_RANK: u8 = 3;
     const NAMING: Naming = Naming::Name { pattern: ".*" };
+    const READS: &'static [&'static str] = &[];
     type Spec = Fields;
     type Outputs = StreamOutputs;
 
     async fn observe(_: &Cx, _: Option<&Fields>) -> Result<Option<Observed<Fields, StreamOutputs>>> {
-        none()
-    }
-
-    async fn create(_: &Cx, _: &Fields, _: &Tags) -> Result<(String, StreamOutputs)> {
-        none()
-    }
-
-    async fn update(_: &Cx, _: &Fields, _: &Fields, _: &Changes<'_>) -> Result<()> {
-        none()
-    }
-
-    async fn delete(_: &Cx) -> Result<()> {
-        none()
-    }
-
-    async fn retag(_: &Cx, _: &Tags, _: &[String]) -> Result<()> {
         none()
     }
 

@@ -43,7 +43,7 @@ pub struct Loaded {
 /// # Errors
 /// Returns everything that is wrong with the file.
 pub fn load(path: &Path, inputs: &Inputs) -> Result<Loaded, Report> {
-    load_text(&read_stack(path)?, path, inputs, crate::kinds::KINDS)
+    load_text(&read_stack(path)?, path, inputs, crate::kinds::all())
 }
 
 /// Loads and checks the text of a stack file; `path` says what its own paths are relative to.

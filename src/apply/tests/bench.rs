@@ -11,7 +11,7 @@ use crate::apply::event::{Event, Observer, Summary};
 use crate::apply::run::{Run, Stop, run};
 use crate::aws::{Aws, marks};
 use crate::graph::Graph;
-use crate::kind::{AnyKind, Place};
+use crate::kind::{AnyKind, AnyWrites, Place};
 use crate::live::{self, Live};
 use crate::plan::{self, Action, Goal, Plan};
 use crate::stack::Stack;
@@ -19,7 +19,7 @@ use crate::stack::load::{Inputs, load_text};
 
 pub(super) struct Bench {
     pub(super) cloud: Cloud,
-    kinds: Vec<&'static dyn AnyKind>,
+    kinds: Vec<&'static dyn AnyWrites>,
     aws: Arc<Aws>,
 }
 
@@ -49,18 +49,22 @@ impl Bench {
         Self { kinds: cloud.kinds(), cloud, aws: Arc::new(aws) }
     }
 
+    fn readers(&self) -> Vec<&'static dyn AnyKind> {
+        self.kinds.iter().map(|kind| *kind as &'static dyn AnyKind).collect()
+    }
+
     /// Loads the resources of a stack file.
     pub(super) fn stack(&self, resources: &str) -> Stack {
         let indented: String = resources.lines().map(|line| format!("  {line}\n")).collect();
         let text = format!("stack: s\nresources:\n{indented}");
-        match load_text(&text, Path::new("stack.yaml"), &Inputs::default(), &self.kinds) {
+        match load_text(&text, Path::new("stack.yaml"), &Inputs::default(), &self.readers()) {
             Ok(loaded) => loaded.stack,
             Err(report) => panic!("{}", report.render(false, 100)),
         }
     }
 
     pub(super) async fn live(&self, stack: &Stack) -> Live {
-        live::observe(&self.aws, stack, &self.kinds).await
+        live::observe(&self.aws, stack, &self.readers()).await
     }
 
     pub(super) async fn plan(&self, stack: &Stack, goal: &Goal) -> Plan {
@@ -72,7 +76,7 @@ impl Bench {
         let (sender, stops) = mpsc::unbounded_channel();
         recorder.sender = Some(sender);
         let graph = Graph::of(stack).unwrap();
-        let job = Run { aws: self.aws.clone(), stack, graph: &graph, plan, parallelism: limit };
+        let job = Run { aws: self.aws.clone(), stack, graph: &graph, plan, writers: &self.kinds, parallelism: limit };
         run(&job, stops, recorder).await.0
     }
 

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use crate::aws::{Cx, marks};
 use crate::diff::{Change, Fields};
 use crate::kind::{
-    AnyKind, Class, Fault as SpecFault, Files, Found, Grant, Key, KindError, Naming, Outputs, Owned, Place, Result,
-    Tagging, Tags,
+    AnyKind, AnyWrites, Child, Class, Fault as SpecFault, Files, Found, Grant, Key, KindError, Naming, Outputs, Owned,
+    Place, Result, Tagging, Tags,
 };
 
 /// What happens to a call instead of, or besides, what was asked for.
@@ -75,9 +75,10 @@ impl Cloud {
         self.with(|contents| std::mem::take(&mut contents.log))
     }
 
-    pub(super) fn kinds(&self) -> Vec<&'static dyn AnyKind> {
+    pub(super) fn kinds(&self) -> Vec<&'static dyn AnyWrites> {
         let kind = |type_name, rank, naming| {
-            let kind: &'static dyn AnyKind = Box::leak(Box::new(Fake { cloud: self.clone(), type_name, rank, naming }));
+            let kind: &'static dyn AnyWrites =
+                Box::leak(Box::new(Fake { cloud: self.clone(), type_name, rank, naming }));
             kind
         };
         let named = Naming::Name { pattern: ".*" };
@@ -212,6 +213,10 @@ impl AnyKind for Fake {
         None
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     fn grants(&self) -> &'static [Grant] {
         &[]
     }
@@ -288,10 +293,50 @@ impl AnyKind for Fake {
                 outputs: self.outputs(object),
                 tags: object.tags.clone(),
                 status: Some("ACTIVE".to_owned()),
+                halt: None,
             })
         }))
     }
 
+    fn path(&self) -> crate::kind::Path {
+        crate::kind::Path::NONE
+    }
+
+    fn hops(&self, _: &Value) -> Vec<crate::kind::Hop> {
+        Vec::new()
+    }
+
+    fn role(&self, _: &Value) -> Option<String> {
+        None
+    }
+
+    async fn probe(&self, _: &Cx, _: &crate::kind::Hop, _: &Value, _: &Value) -> Result<Vec<crate::kind::Check>> {
+        Ok(Vec::new())
+    }
+
+    async fn arrivals(&self, _: &Cx) -> Result<Vec<crate::kind::Check>> {
+        Ok(Vec::new())
+    }
+
+    async fn children(&self, _: &Cx) -> Result<Vec<Child>> {
+        Ok(Vec::new())
+    }
+
+    async fn owned(&self, cx: &Cx) -> Result<Vec<Owned>> {
+        tokio::time::sleep(self.cloud.with(|contents| contents.latency)).await;
+        let owned = |contents: &mut Contents| {
+            let ours = contents.objects.iter().filter(|((kind, _), object)| {
+                *kind == self.type_name && marks::stack_of(&object.tags) == Some(&cx.key.stack)
+            });
+            ours.map(|((_, physical), object)| Owned { physical: physical.clone(), tags: object.tags.clone() })
+                .collect()
+        };
+        Ok(self.cloud.with(owned))
+    }
+}
+
+#[async_trait]
+impl AnyWrites for Fake {
     async fn create(&self, cx: &Cx, want: &Value, tags: &Tags) -> Result<(String, Outputs)> {
         assert_eq!(cx.key.physical, None, "what is made has no identifier yet");
         let fault = self.cloud.enter("create", &cx.key.id).await?;
@@ -366,37 +411,5 @@ impl AnyKind for Fake {
             Ok::<_, KindError>(())
         })?;
         self.cloud.leave("retag", &cx.key.id, fault.as_ref())
-    }
-
-    fn path(&self) -> crate::kind::Path {
-        crate::kind::Path::NONE
-    }
-
-    fn hops(&self, _: &Value) -> Vec<crate::kind::Hop> {
-        Vec::new()
-    }
-
-    fn role(&self, _: &Value) -> Option<String> {
-        None
-    }
-
-    async fn probe(&self, _: &Cx, _: &crate::kind::Hop, _: &Value, _: &Value) -> Result<Vec<crate::kind::Check>> {
-        Ok(Vec::new())
-    }
-
-    async fn arrivals(&self, _: &Cx) -> Result<Vec<crate::kind::Check>> {
-        Ok(Vec::new())
-    }
-
-    async fn owned(&self, cx: &Cx) -> Result<Vec<Owned>> {
-        tokio::time::sleep(self.cloud.with(|contents| contents.latency)).await;
-        let owned = |contents: &mut Contents| {
-            let ours = contents.objects.iter().filter(|((kind, _), object)| {
-                *kind == self.type_name && marks::stack_of(&object.tags) == Some(&cx.key.stack)
-            });
-            ours.map(|((_, physical), object)| Owned { physical: physical.clone(), tags: object.tags.clone() })
-                .collect()
-        };
-        Ok(self.cloud.with(owned))
     }
 }

@@ -20,7 +20,7 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Wait};
 use crate::kind::{
-    Changes, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags,
+    Changes, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags, Writes,
 };
 pub use spec::Spec;
 
@@ -43,6 +43,14 @@ impl Kind for IamRole {
     const TITLE: &'static str = "IAM role";
     const DELETE_RANK: u8 = 80;
     const NAMING: Naming = Naming::Name { pattern: r"^[A-Za-z0-9_+=,.@-]{1,64}$" };
+    const READS: &'static [&'static str] = &[
+        "iam:GetRole",
+        "iam:GetRolePolicy",
+        "iam:ListAttachedRolePolicies",
+        "iam:ListInstanceProfilesForRole",
+        "iam:ListRolePolicies",
+        "iam:ListRoles",
+    ];
     const GRANTS: &'static [Grant] = &[Grant { verb: "pass", actions: &["iam:PassRole"], resources: &[""] }];
 
     type Spec = Spec;
@@ -73,10 +81,23 @@ impl Kind for IamRole {
             spec,
             tags: iam::tags_of(role.tags.clone()),
             status: None,
+            halt: None,
             outputs: outputs_of(role),
         }))
     }
 
+    /// Lists the roles on the stack's path; an adopted role on another path is found by its name only.
+    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
+        let names = call::names_on_path(cx).await?;
+        let reads = stream::iter(names).map(|name| async move { found(call::get_named(cx, &name).await) });
+        let roles: Vec<Option<Role>> = reads.buffered(iam::READS).try_collect().await?;
+        let owned = roles.into_iter().flatten();
+        let owned = owned.map(|role| Owned { physical: role.role_name, tags: iam::tags_of(role.tags) });
+        Ok(owned.filter(|role| marks::stack_of(&role.tags) == Some(&cx.key.stack)).collect())
+    }
+}
+
+impl Writes for IamRole {
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, RoleOutputs)> {
         let outputs = match call::create(cx, want, tags).await {
             Ok(role) => fill(cx, want, outputs_of(role)).await?,
@@ -116,16 +137,6 @@ impl Kind for IamRole {
             iam::patient(cx, "the role to lose its tags", |_| false, call).await?;
         }
         Ok(())
-    }
-
-    /// Lists the roles on the stack's path; an adopted role on another path is found by its name only.
-    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
-        let names = call::names_on_path(cx).await?;
-        let reads = stream::iter(names).map(|name| async move { found(call::get_named(cx, &name).await) });
-        let roles: Vec<Option<Role>> = reads.buffered(iam::READS).try_collect().await?;
-        let owned = roles.into_iter().flatten();
-        let owned = owned.map(|role| Owned { physical: role.role_name, tags: iam::tags_of(role.tags) });
-        Ok(owned.filter(|role| marks::stack_of(&role.tags) == Some(&cx.key.stack)).collect())
     }
 }
 

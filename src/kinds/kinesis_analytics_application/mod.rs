@@ -25,6 +25,7 @@ use crate::aws::error::{failed, found};
 use crate::aws::marks;
 use crate::kind::{
     Changes, Check, Fault, Files, Grant, Hop, Key, Kind, Naming, Observed, Outputs, Owned, Path, Place, Result, Tags,
+    Writes,
 };
 
 /// A Kinesis Data Analytics application for SQL.
@@ -48,6 +49,11 @@ impl Kind for KinesisAnalyticsApplication {
     const DELETE_RANK: u8 = 10;
     const NAMING: Naming = Naming::Name { pattern: r"^[a-zA-Z0-9_.-]{1,128}$" };
     const TAG_INDEX: Option<&'static str> = Some("kinesisanalytics:application");
+    const READS: &'static [&'static str] = &[
+        "kinesisanalytics:DescribeApplication",
+        "kinesisanalytics:ListApplications",
+        "kinesisanalytics:ListTagsForResource",
+    ];
     const GRANTS: &'static [Grant] = &[
         Grant { verb: "read", actions: &["kinesisanalytics:DescribeApplication"], resources: &[""] },
         Grant {
@@ -106,9 +112,21 @@ impl Kind for KinesisAnalyticsApplication {
             outputs: outputs_of(&detail),
             tags,
             status: Some(status_text(&detail)),
+            halt: None,
         }))
     }
 
+    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
+        let all = iter(calls::list(cx).await?).map(|(name, arn)| async move {
+            let tags = found(calls::tags_of(cx, &arn).await)?.unwrap_or_default();
+            Ok(Owned { physical: name, tags })
+        });
+        let all: Vec<Owned> = all.buffer_unordered(READERS).try_collect().await?;
+        Ok(all.into_iter().filter(|one| marks::stack_of(&one.tags) == Some(&cx.key.stack)).collect())
+    }
+}
+
+impl Writes for KinesisAnalyticsApplication {
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, ApplicationOutputs)> {
         calls::wait_until_gone(cx).await?;
         calls::create(cx, want, tags).await?;
@@ -147,15 +165,6 @@ impl Kind for KinesisAnalyticsApplication {
             request.send().await.map_err(failed("UntagResource"))?;
         }
         Ok(())
-    }
-
-    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
-        let all = iter(calls::list(cx).await?).map(|(name, arn)| async move {
-            let tags = found(calls::tags_of(cx, &arn).await)?.unwrap_or_default();
-            Ok(Owned { physical: name, tags })
-        });
-        let all: Vec<Owned> = all.buffer_unordered(READERS).try_collect().await?;
-        Ok(all.into_iter().filter(|one| marks::stack_of(&one.tags) == Some(&cx.key.stack)).collect())
     }
 }
 

@@ -19,7 +19,7 @@ use crate::aws::Cx;
 use crate::aws::error::found;
 use crate::aws::marks;
 use crate::kind::{
-    Changes, Check, End, Fault, Holder, Hop, Kind, Naming, Observed, Owned, Path, Place, Result, Side, Tags,
+    Changes, Check, End, Fault, Holder, Hop, Kind, Naming, Observed, Owned, Path, Place, Result, Side, Tags, Writes,
 };
 
 /// An event source mapping.
@@ -69,6 +69,8 @@ impl Kind for LambdaEventSourceMapping {
         ..Path::NONE
     };
 
+    const READS: &'static [&'static str] =
+        &["lambda:GetEventSourceMapping", "lambda:ListEventSourceMappings", "lambda:ListTags"];
     type Spec = Spec;
     type Outputs = MappingOutputs;
 
@@ -124,11 +126,24 @@ impl Kind for LambdaEventSourceMapping {
             spec: calls::spec_of(&mapping, want),
             outputs: MappingOutputs::new(cx.place(), &uuid),
             status: Some(calls::status_text(&mapping)),
+            halt: None,
             physical: uuid,
             tags,
         }))
     }
 
+    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
+        let all = iter(calls::list(cx, None).await?).map(|mapping| async move {
+            let physical = mapping.uuid.unwrap_or_default();
+            let tags = found(calls::tags_of(cx, &arn_of(cx.place(), &physical)).await)?.unwrap_or_default();
+            Ok(Owned { physical, tags })
+        });
+        let all: Vec<Owned> = all.buffer_unordered(READERS).try_collect().await?;
+        Ok(all.into_iter().filter(|one| marks::stack_of(&one.tags) == Some(&cx.key.stack)).collect())
+    }
+}
+
+impl Writes for LambdaEventSourceMapping {
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, MappingOutputs)> {
         let uuid = calls::create(cx, want, tags).await?;
         let mapping = calls::settled(cx, &uuid, "create").await?;
@@ -148,15 +163,5 @@ impl Kind for LambdaEventSourceMapping {
 
     async fn retag(cx: &Cx, set: &Tags, remove: &[String]) -> Result<()> {
         lambda::retag(cx, &arn_of(cx.place(), cx.key.handle()), set, remove).await
-    }
-
-    async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
-        let all = iter(calls::list(cx, None).await?).map(|mapping| async move {
-            let physical = mapping.uuid.unwrap_or_default();
-            let tags = found(calls::tags_of(cx, &arn_of(cx.place(), &physical)).await)?.unwrap_or_default();
-            Ok(Owned { physical, tags })
-        });
-        let all: Vec<Owned> = all.buffer_unordered(READERS).try_collect().await?;
-        Ok(all.into_iter().filter(|one| marks::stack_of(&one.tags) == Some(&cx.key.stack)).collect())
     }
 }

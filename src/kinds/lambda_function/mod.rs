@@ -24,7 +24,7 @@ use crate::aws::error::{failed, found};
 use crate::aws::marks;
 use crate::kind::{
     Changes, End, Fault, Files, Grant, Holder, Hop, Key, Kind, Naming, Observed, Outputs, Owned, Path, Place, Result,
-    Side, Tags,
+    Side, Tags, Writes,
 };
 
 /// A Lambda function.
@@ -60,6 +60,8 @@ impl Kind for LambdaFunction {
     const DELETE_RANK: u8 = 35;
     const NAMING: Naming = Naming::Name { pattern: r"^[a-zA-Z0-9_-]{1,64}$" };
     const TAG_INDEX: Option<&'static str> = Some("lambda:function");
+    const READS: &'static [&'static str] =
+        &["lambda:GetFunction", "lambda:GetPolicy", "lambda:ListFunctions", "lambda:ListTags"];
     const GRANTS: &'static [Grant] = &[Grant {
         verb: "invoke",
         actions: &["lambda:InvokeFunction", "lambda:GetFunctionConfiguration"],
@@ -98,40 +100,9 @@ impl Kind for LambdaFunction {
             spec: wire::spec_of(&answer, &policy, &tags, want)?,
             outputs: FunctionOutputs::new(cx.place(), cx.key.handle()),
             status: answer.configuration.as_ref().map(status_text),
+            halt: None,
             tags,
         }))
-    }
-
-    async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, FunctionOutputs)> {
-        calls::create(cx, want, tags).await?;
-        calls::mark_code(cx, want).await?;
-        let (function, policy) = tokio::try_join!(calls::get(cx), calls::policy(cx))?;
-        let present: Tags = function.tags.clone().unwrap_or_default().into_iter().collect();
-        let fresh = wire::spec_of(&function, &policy, &present, Some(want))?;
-        calls::converge(cx, want, &fresh).await?;
-        Ok((cx.key.name.clone(), FunctionOutputs::new(cx.place(), &cx.key.name)))
-    }
-
-    async fn update(cx: &Cx, want: &Spec, found: &Spec, changes: &Changes<'_>) -> Result<()> {
-        let mut target = changes.target(want, found)?;
-        // Where code comes from is never compared, and so never among the changes.
-        target.code.clone_from(&want.code);
-        target.s3_bucket.clone_from(&want.s3_bucket);
-        target.s3_key.clone_from(&want.s3_key);
-        target.s3_object_version.clone_from(&want.s3_object_version);
-        if target.code_sha256 != want.code_sha256 && target.architectures != found.architectures {
-            // A new processor needs the code in the same call; there is no other than the wanted.
-            target.code_sha256.clone_from(&want.code_sha256);
-        }
-        calls::converge(cx, &target, found).await
-    }
-
-    async fn delete(cx: &Cx) -> Result<()> {
-        calls::delete(cx).await
-    }
-
-    async fn retag(cx: &Cx, set: &Tags, remove: &[String]) -> Result<()> {
-        lambda::retag(cx, &calls::arn(cx).await?, set, remove).await
     }
 
     fn hops(spec: &Spec) -> Vec<Hop> {
@@ -162,6 +133,40 @@ impl Kind for LambdaFunction {
         });
         let all: Vec<Owned> = all.buffer_unordered(READERS).try_collect().await?;
         Ok(all.into_iter().filter(|one| marks::stack_of(&one.tags) == Some(&cx.key.stack)).collect())
+    }
+}
+
+impl Writes for LambdaFunction {
+    async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, FunctionOutputs)> {
+        calls::create(cx, want, tags).await?;
+        calls::mark_code(cx, want).await?;
+        let (function, policy) = tokio::try_join!(calls::get(cx), calls::policy(cx))?;
+        let present: Tags = function.tags.clone().unwrap_or_default().into_iter().collect();
+        let fresh = wire::spec_of(&function, &policy, &present, Some(want))?;
+        calls::converge(cx, want, &fresh).await?;
+        Ok((cx.key.name.clone(), FunctionOutputs::new(cx.place(), &cx.key.name)))
+    }
+
+    async fn update(cx: &Cx, want: &Spec, found: &Spec, changes: &Changes<'_>) -> Result<()> {
+        let mut target = changes.target(want, found)?;
+        // Where code comes from is never compared, and so never among the changes.
+        target.code.clone_from(&want.code);
+        target.s3_bucket.clone_from(&want.s3_bucket);
+        target.s3_key.clone_from(&want.s3_key);
+        target.s3_object_version.clone_from(&want.s3_object_version);
+        if target.code_sha256 != want.code_sha256 && target.architectures != found.architectures {
+            // A new processor needs the code in the same call; there is no other than the wanted.
+            target.code_sha256.clone_from(&want.code_sha256);
+        }
+        calls::converge(cx, &target, found).await
+    }
+
+    async fn delete(cx: &Cx) -> Result<()> {
+        calls::delete(cx).await
+    }
+
+    async fn retag(cx: &Cx, set: &Tags, remove: &[String]) -> Result<()> {
+        lambda::retag(cx, &calls::arn(cx).await?, set, remove).await
     }
 }
 
