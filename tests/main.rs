@@ -3,6 +3,7 @@
 
 mod build;
 mod cli;
+mod crash;
 mod data_path;
 mod functions;
 mod imports;
