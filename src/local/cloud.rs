@@ -133,7 +133,8 @@ impl Cloud {
         let home = home.map(Path::to_owned);
         let (calls, bell, address) = (Mutex::default(), watch::Sender::new(1), OnceLock::new());
         let limits = Limits::new(settings.limits);
-        let inner = Inner { rows, streams, tables, functions, settings, calls, limits, bell, home, address, _lock: lock };
+        let inner =
+            Inner { rows, streams, tables, functions, settings, calls, limits, bell, home, address, _lock: lock };
         Self { inner: Arc::new(inner) }
     }
 

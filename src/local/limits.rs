@@ -77,9 +77,7 @@ impl Limits {
     /// Returns the numbers in force and what was refused so far.
     pub(crate) fn page(&self) -> Value {
         let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = |((service, operation), count): (&(String, String), &Refused)| {
-            json!({"service": service, "operation": operation, "rate": count.rate, "at_once": count.at_once})
-        };
+        let entry = |((service, operation), count): (&(String, String), &Refused)| json!({"service": service, "operation": operation, "rate": count.rate, "at_once": count.at_once});
         let refused: Value = refused.iter().map(entry).collect();
         json!({"enforced": self.enforced, "refused": refused, "limits": table::page()})
     }

@@ -118,7 +118,12 @@ static LIMITS: &[Limit] = &[
     each("dynamodb", 5.0, &["TagResource", "UntagResource"], "facts/aws.md 9.6"),
     each("dynamodb", 10.0, &["ListTagsOfResource"], "facts/aws.md 9.6"),
     each("dynamodb", 10.0, &["DescribeContinuousBackups"], "DynamoDB API DescribeContinuousBackups"),
-    each("dynamodb", 20.0, &["DescribeTable", "DescribeTimeToLive", "ListTables"], "assumed: facts/aws.md 9.6 has none"),
+    each(
+        "dynamodb",
+        20.0,
+        &["DescribeTable", "DescribeTimeToLive", "ListTables"],
+        "assumed: facts/aws.md 9.6 has none",
+    ),
     each(
         "dynamodb",
         10.0,
