@@ -7,6 +7,7 @@ mod data_path;
 mod functions;
 mod imports;
 mod lifecycle;
+mod limits;
 mod local;
 mod ministack;
 mod moto;

@@ -57,6 +57,7 @@ impl Limits {
         if bucket.take(limit.rate, limit.burst, Instant::now()) {
             return Ok(());
         }
+        drop(buckets);
         self.count(entry, &operation, |refused| refused.rate += 1);
         Err(too_fast(entry.signing, call))
     }
@@ -74,12 +75,15 @@ impl Limits {
         add(refused.entry((entry.signing.to_owned(), operation.to_owned())).or_default());
     }
 
-    /// Returns the numbers in force and what was refused so far.
+    /// Returns the numbers in force, how many calls took from which, and what was refused so far.
     pub(crate) fn page(&self) -> Value {
+        let buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let bucket = |((row, account, region, own), bucket): (&Key, &Bucket)| json!({"limit": row, "account": account, "region": region, "of": own, "taken": bucket.taken()});
+        let taken: Value = buckets.iter().map(bucket).collect();
         let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = |((service, operation), count): (&(String, String), &Refused)| json!({"service": service, "operation": operation, "rate": count.rate, "at_once": count.at_once});
         let refused: Value = refused.iter().map(entry).collect();
-        json!({"enforced": self.enforced, "refused": refused, "limits": table::page()})
+        json!({"enforced": self.enforced, "refused": refused, "taken": taken, "limits": table::page()})
     }
 }
 

@@ -7,12 +7,13 @@ use std::time::Instant;
 pub(super) struct Bucket {
     tokens: f64,
     at: Instant,
+    taken: u64,
 }
 
 impl Bucket {
     /// Makes a bucket that holds its most.
     pub(super) fn full(burst: f64, now: Instant) -> Self {
-        Self { tokens: burst, at: now }
+        Self { tokens: burst, at: now, taken: 0 }
     }
 
     /// Takes one token, if there is one; `rate` come back each second, up to `burst`.
@@ -23,7 +24,13 @@ impl Bucket {
             return false;
         }
         self.tokens -= 1.0;
+        self.taken += 1;
         true
+    }
+
+    /// Returns how many tokens were taken so far.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
     }
 }
 
