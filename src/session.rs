@@ -86,8 +86,11 @@ async fn enter(wish: &Wish, config: SdkConfig) -> Result<Arc<Aws>, Failure> {
         );
     };
     let emulated = !wish.local && (wish.endpoint_url.is_some() || config.endpoint_url().is_some());
+    // The local cloud and emulators take any number of calls, unless the local cloud is asked to be as strict as AWS.
+    let limited = if wish.local { local_settings()?.limits } else { !emulated };
     let place = place(&config, region).await?;
-    Ok(Arc::new(Aws::new(config, place, !emulated).guarded(wish.guard.clone())))
+    let aws = Aws::new(config, place, !emulated).guarded(wish.guard.clone());
+    Ok(Arc::new(if limited { aws.paced() } else { aws }))
 }
 
 async fn remote(wish: &Wish, region: Option<String>) -> SdkConfig {

@@ -8,6 +8,7 @@ mod data_path;
 mod functions;
 mod imports;
 mod lifecycle;
+mod limits;
 mod local;
 mod ministack;
 mod moto;

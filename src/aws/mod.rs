@@ -4,6 +4,7 @@ pub mod error;
 pub mod guard;
 pub mod log;
 pub mod marks;
+mod pace;
 pub mod retry;
 pub mod wait;
 
@@ -17,7 +18,8 @@ use aws_types::SdkConfig;
 use crate::kind::{Key, Place};
 use guard::Guard;
 use log::CallLog;
-use retry::Quotas;
+use pace::{Pace, Paced, Pacer, https};
+use retry::{Quotas, Throttled};
 
 /// Clients of one account and region, made on first use.
 pub struct Aws {
@@ -27,6 +29,7 @@ pub struct Aws {
     /// Whether the tagging API of this endpoint knows every resource (AWS and the local cloud: yes; emulators: no).
     pub tag_index_complete: bool,
     guard: Guard,
+    pacer: Pacer,
     clients: Clients,
 }
 
@@ -55,7 +58,14 @@ impl Aws {
     /// Wraps a configuration whose account is known.
     #[must_use]
     pub fn new(config: SdkConfig, place: Place, tag_index_complete: bool) -> Self {
-        Self { config, place, tag_index_complete, guard: Guard::default(), clients: Clients::default() }
+        Self {
+            config,
+            place,
+            tag_index_complete,
+            guard: Guard::default(),
+            pacer: Pacer(None),
+            clients: Clients::default(),
+        }
     }
 
     /// Limits what the clients may call.
@@ -71,9 +81,20 @@ impl Aws {
             let config = aws_sdk_cloudtrail::config::Builder::from(&self.config)
                 .interceptor(CallLog)
                 .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone())
                 .build();
             aws_sdk_cloudtrail::Client::from_conf(config)
         })
+    }
+
+    /// Keeps all calls from here on within the rates that AWS publishes.
+    #[must_use]
+    pub fn paced(mut self) -> Self {
+        let pace = Arc::new(Pace::default());
+        let client = Paced::new(self.config.http_client().unwrap_or_else(https), pace.clone());
+        self.config = self.config.into_builder().http_client(client).build();
+        (self.pacer, self.clients) = (Pacer(Some(pace)), Clients::default());
+        self
     }
 
     /// Kinesis Data Analytics for SQL (API 2015-08-14).
@@ -81,7 +102,8 @@ impl Aws {
         self.clients.analytics.get_or_init(|| {
             let config = aws_sdk_kinesisanalytics::config::Builder::from(&self.config)
                 .interceptor(CallLog)
-                .interceptor(self.guard.clone());
+                .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone());
             aws_sdk_kinesisanalytics::Client::from_conf(config.retry_classifier(Quotas).build())
         })
     }
@@ -91,7 +113,8 @@ impl Aws {
         self.clients.dynamodb.get_or_init(|| {
             let config = aws_sdk_dynamodb::config::Builder::from(&self.config)
                 .interceptor(CallLog)
-                .interceptor(self.guard.clone());
+                .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone());
             aws_sdk_dynamodb::Client::from_conf(config.retry_classifier(Quotas).build())
         })
     }
@@ -102,6 +125,7 @@ impl Aws {
             let config = aws_sdk_ec2::config::Builder::from(&self.config)
                 .interceptor(CallLog)
                 .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone())
                 .build();
             aws_sdk_ec2::Client::from_conf(config)
         })
@@ -113,6 +137,7 @@ impl Aws {
             let config = aws_sdk_iam::config::Builder::from(&self.config)
                 .interceptor(CallLog)
                 .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone())
                 .build();
             aws_sdk_iam::Client::from_conf(config)
         })
@@ -123,7 +148,8 @@ impl Aws {
         self.clients.kinesis.get_or_init(|| {
             let config = aws_sdk_kinesis::config::Builder::from(&self.config)
                 .interceptor(CallLog)
-                .interceptor(self.guard.clone());
+                .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone());
             aws_sdk_kinesis::Client::from_conf(config.retry_classifier(Quotas).build())
         })
     }
@@ -134,6 +160,7 @@ impl Aws {
             let config = aws_sdk_lambda::config::Builder::from(&self.config)
                 .interceptor(CallLog)
                 .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone())
                 .build();
             aws_sdk_lambda::Client::from_conf(config)
         })
@@ -144,7 +171,8 @@ impl Aws {
         self.clients.logs.get_or_init(|| {
             let config = aws_sdk_cloudwatchlogs::config::Builder::from(&self.config)
                 .interceptor(CallLog)
-                .interceptor(self.guard.clone());
+                .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone());
             aws_sdk_cloudwatchlogs::Client::from_conf(config.retry_classifier(Quotas).build())
         })
     }
@@ -155,8 +183,8 @@ impl Aws {
             let config = aws_sdk_sns::config::Builder::from(&self.config)
                 .interceptor(CallLog)
                 .interceptor(self.guard.clone())
-                .build();
-            aws_sdk_sns::Client::from_conf(config)
+                .interceptor(self.pacer.clone());
+            aws_sdk_sns::Client::from_conf(config.retry_classifier(Throttled).build())
         })
     }
 
@@ -166,6 +194,7 @@ impl Aws {
             let config = aws_sdk_ssm::config::Builder::from(&self.config)
                 .interceptor(CallLog)
                 .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone())
                 .build();
             aws_sdk_ssm::Client::from_conf(config)
         })
@@ -177,6 +206,7 @@ impl Aws {
             let config = aws_sdk_resourcegroupstagging::config::Builder::from(&self.config)
                 .interceptor(CallLog)
                 .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone())
                 .build();
             aws_sdk_resourcegroupstagging::Client::from_conf(config)
         })
