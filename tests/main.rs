@@ -4,6 +4,7 @@
 mod build;
 mod cli;
 mod data_path;
+mod faults;
 mod functions;
 mod imports;
 mod lifecycle;

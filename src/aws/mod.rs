@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 
 use crate::kind::{Key, Place};
@@ -24,6 +25,8 @@ pub struct Aws {
     pub place: Place,
     /// Whether the tagging API of this endpoint knows every resource (AWS and the local cloud: yes; emulators: no).
     pub tag_index_complete: bool,
+    /// What the user should know of the way there.
+    pub remark: Option<String>,
     clients: Clients,
 }
 
@@ -51,7 +54,24 @@ impl Aws {
     /// Wraps a configuration whose account is known.
     #[must_use]
     pub fn new(config: SdkConfig, place: Place, tag_index_complete: bool) -> Self {
-        Self { config, place, tag_index_complete, clients: Clients::default() }
+        Self { config, place, tag_index_complete, remark: None, clients: Clients::default() }
+    }
+
+    /// Adds what the user should know of the way there.
+    #[must_use]
+    pub fn with_remark(mut self, remark: Option<String>) -> Self {
+        self.remark = remark;
+        self
+    }
+
+    /// Returns the limits of a call that carries a file: the answer may take ten times as long as others.
+    #[must_use]
+    pub fn upload_limits(&self) -> TimeoutConfig {
+        let usual = self.config.timeout_config().cloned().unwrap_or_else(TimeoutConfig::disabled);
+        match usual.read_timeout() {
+            Some(limit) => usual.to_builder().read_timeout(limit * 10).build(),
+            None => usual,
+        }
     }
 
     /// Kinesis Data Analytics for SQL (API 2015-08-14).

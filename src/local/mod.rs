@@ -35,6 +35,7 @@ mod tag;
 mod tagging;
 #[cfg(test)]
 mod testing;
+pub(crate) mod trouble;
 
 use serde_json::Value;
 
