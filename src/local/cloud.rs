@@ -28,7 +28,7 @@ use super::sns::outbox;
 use super::store::{Store, Table};
 use super::sts::session;
 use super::trouble::{self, Trouble};
-use super::{Call, Fault, Input, Outcome, Settings, access, envelope, lambda};
+use super::{Call, Fault, Input, Outcome, Settings, access, envelope, happen, lambda};
 
 const LOCK: &str = "lock";
 const LISTENER: &str = "listener";
@@ -178,7 +178,7 @@ impl Cloud {
 
     async fn serve(&self, route: &Route, mut call: Call, temporary: Option<Temporary>) -> Outcome {
         self.count(route.entry, &call);
-        call.delay = self.inner.trouble.delay(route.entry.signing, &call.input);
+        self.inner.trouble.pace(route.entry, &mut call);
         if let Some(shown) = temporary {
             let bearer = self
                 .inner
@@ -200,7 +200,7 @@ impl Cloud {
         call.region.clone_from(&who.region);
         call.role.clone_from(&who.role);
         call.endpoint.clone_from(&who.endpoint);
-        call.delay = self.inner.trouble.delay(service, &call.input);
+        self.inner.trouble.pace(entry, &mut call);
         self.call(entry, &call).await
     }
 
@@ -227,6 +227,11 @@ impl Cloud {
     /// Returns the stored rows, for what the cloud does by itself.
     pub(crate) fn rows(&self) -> &Store {
         &self.inner.rows
+    }
+
+    /// Returns how long changes of a service take now, in milliseconds.
+    pub(crate) fn delay_of(&self, service: &str) -> i64 {
+        self.inner.trouble.delay(service)
     }
 
     /// Returns how the cloud was set up.
@@ -270,7 +275,9 @@ impl Cloud {
     /// Answers the paths that are the local cloud's own.
     pub(super) fn page(&self, method: &str, path: &str, body: &[u8]) -> Response<Bytes> {
         let segments: Vec<_> = path.split('/').collect();
-        if let Some(page) = self.inner.trouble.page(method, &segments, body) {
+        let happened = (method, &segments[..]) == ("POST", &["happen"][..]);
+        let happened = happened.then(|| happen::page(self, body));
+        if let Some(page) = happened.or_else(|| self.inner.trouble.page(method, &segments, body)) {
             return match page {
                 Ok(shown) => envelope::raw(200, "application/json", shown.to_string().into_bytes()),
                 Err(wrong) => envelope::raw(400, "text/plain", format!("{wrong}\n").into_bytes()),

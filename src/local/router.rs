@@ -152,6 +152,8 @@ pub(crate) fn decode(parts: &Parts, body: &Bytes, route: &Route, caller: Caller)
         region: caller.region,
         now: jiff::Timestamp::now().as_millisecond(),
         delay: 0,
+        lag: 0,
+        retired: false,
         input,
         role: None,
         session: None,

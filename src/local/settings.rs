@@ -12,6 +12,7 @@ use super::trouble::{self, Delays, Experiment, Latency, Pace};
 const LATENCY: &str = "STACKCTL_LOCAL_LATENCY_MS";
 const DELAY: &str = "STACKCTL_LOCAL_DELAY_MS";
 const IAM_DELAY: &str = "STACKCTL_LOCAL_IAM_DELAY_MS";
+const ANALYTICS: &str = "STACKCTL_LOCAL_ANALYTICS";
 const SEED: &str = "STACKCTL_LOCAL_SEED";
 const TROUBLE: &str = "STACKCTL_LOCAL_TROUBLE";
 const PYTHON: &str = "STACKCTL_LOCAL_PYTHON";
@@ -66,6 +67,7 @@ impl Settings {
         let pace = Pace {
             latency: read(&lookup, LATENCY, LATENCIES, Latency::read)?.unwrap_or_default(),
             delays: read(&lookup, DELAY, DELAYS, Delays::read)?.unwrap_or_default(),
+            retired: read(&lookup, ANALYTICS, "`retired` or `open`", trouble::is_retired)?.unwrap_or_default(),
             iam: read(&lookup, IAM_DELAY, MILLISECONDS, |text| text.trim().parse().ok())?.unwrap_or_default(),
         };
         let trouble = experiment(&lookup)?;
@@ -128,6 +130,7 @@ mod tests {
         assert_eq!(pace(LATENCY, "20..30").latency, Latency::Between(20, 30));
         assert_eq!(pace(DELAY, "500").delays, Delays::all(500));
         assert_eq!(pace(IAM_DELAY, "900").iam, 900);
+        assert!(pace(ANALYTICS, "retired").retired && !pace(ANALYTICS, "open").retired);
         assert_eq!(read(SEED, "9").unwrap().seed, 9);
         assert_ne!(read(TROUBLE, r#"{"rules":[{"what":"slow"}]}"#).unwrap().trouble, Experiment::default());
     }
@@ -154,7 +157,7 @@ mod tests {
 
     #[test]
     fn text_is_refused_by_name() {
-        for name in [LATENCY, DELAY, IAM_DELAY, SEED, TROUBLE] {
+        for name in [LATENCY, DELAY, IAM_DELAY, ANALYTICS, SEED, TROUBLE] {
             let error = read(name, "soon").unwrap_err().to_string();
             assert!(error.starts_with(&format!("{name} must be ")) && error.contains("`soon`"), "{error}");
         }

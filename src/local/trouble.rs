@@ -26,15 +26,16 @@ use std::time::Duration;
 use axum::body::Bytes;
 use http::Response;
 
+use super::registry::Entry;
 use super::router::Route;
-use super::{Call, Input, Outcome, envelope};
+use super::{Call, Outcome, envelope};
 
 pub(crate) use cut::is_cut;
 pub(crate) use delay::Delays;
 pub(crate) use draw::seed;
 pub(crate) use experiment::Experiment;
 pub(crate) use latency::Latency;
-pub(crate) use pace::Pace;
+pub(crate) use pace::{Pace, is_retired};
 pub(crate) use page::foreign;
 
 use hold::Holds;
@@ -130,8 +131,18 @@ impl Trouble {
         running.pace().latency.of(running.seed(), self.journal.requests())
     }
 
-    /// Returns how long a change of state takes that a call makes, in milliseconds.
-    pub(crate) fn delay(&self, service: &str, input: &Input) -> i64 {
-        self.running().pace().delays.for_call(service, input)
+    /// Returns how long changes of a service take, in milliseconds.
+    pub(crate) fn delay(&self, service: &str) -> i64 {
+        i64::from(self.running().pace().delays.of(service))
+    }
+
+    /// Sets how long the changes take that a call makes.
+    pub(crate) fn pace(&self, entry: &Entry, call: &mut Call) {
+        let running = self.running();
+        call.delay = running.pace().delays.for_call(entry.signing, &call.input);
+        call.retired = entry.signing == "kinesisanalytics" && running.pace().retired;
+        if entry.signing == "iam" && running.pace().iam > 0 {
+            call.lag = running.pace().lag(running.seed(), &Seen::of(entry, call));
+        }
     }
 }

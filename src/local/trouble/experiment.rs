@@ -11,14 +11,14 @@
 //! `what` is one of `throttle internal unavailable reset-before reset-after slow html truncated empty quota denied
 //! hold-before hold-after`. A rule is about the calls that `on` and `only` name (all when unset); of these it strikes
 //! the ones that `calls` counts, or each with the probability `chance`, or all; `times` bounds how often. The first
-//! rule that strikes a call has it. `latency_ms`, `delay_ms` and `iam_delay_ms` stand for the environment variables of
+//! rule that strikes a call has it. `latency_ms`, `delay_ms`, `iam_delay_ms` and `analytics` stand for the environment variables of
 //! these names, in their forms; unset, the environment's hold.
 
 use serde::{Deserialize, Serialize};
 
 use super::delay::Delays;
 use super::latency::Latency;
-use super::pace::Pace;
+use super::pace::{Pace, is_retired};
 use super::rule::Rule;
 
 /// Milliseconds as a number, or in the words of a setting.
@@ -53,6 +53,8 @@ pub(crate) struct Experiment {
     delay_ms: Option<Time>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     iam_delay_ms: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    analytics: Option<String>,
 }
 
 impl Experiment {
@@ -74,6 +76,9 @@ impl Experiment {
         }
         if let Some(time) = &self.delay_ms {
             pace.delays = Delays::read(&time.text()).ok_or("`delay_ms` is no time or list of times")?;
+        }
+        if let Some(text) = &self.analytics {
+            pace.retired = is_retired(text).ok_or("`analytics` must be `retired` or `open`")?;
         }
         pace.iam = self.iam_delay_ms.unwrap_or(pace.iam);
         Ok(pace)
@@ -100,6 +105,7 @@ mod tests {
             (r#"{"rules":[{"what":"slow"},{"what":"slow","chance":2}]}"#, "rule 2: `chance`"),
             (r#"{"latency_ms":"fast"}"#, "`latency_ms`"),
             (r#"{"delay_ms":"s3=4"}"#, "`delay_ms`"),
+            (r#"{"analytics":"gone"}"#, "`retired` or `open`"),
         ] {
             let error = Experiment::read(text).unwrap_err();
             assert!(error.contains(says), "{error}");
