@@ -5,6 +5,7 @@ mod build;
 mod cli;
 mod crash;
 mod data_path;
+mod faults;
 mod functions;
 mod imports;
 mod lifecycle;

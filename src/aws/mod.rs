@@ -13,6 +13,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 
 use crate::kind::{Key, Place};
@@ -30,6 +31,8 @@ pub struct Aws {
     pub tag_index_complete: bool,
     guard: Guard,
     pacer: Pacer,
+    /// What the user should know of the way there.
+    pub remark: Option<String>,
     clients: Clients,
 }
 
@@ -64,6 +67,7 @@ impl Aws {
             tag_index_complete,
             guard: Guard::default(),
             pacer: Pacer(None),
+            remark: None,
             clients: Clients::default(),
         }
     }
@@ -95,6 +99,23 @@ impl Aws {
         self.config = self.config.into_builder().http_client(client).build();
         (self.pacer, self.clients) = (Pacer(Some(pace)), Clients::default());
         self
+    }
+
+    /// Adds what the user should know of the way there.
+    #[must_use]
+    pub fn with_remark(mut self, remark: Option<String>) -> Self {
+        self.remark = remark;
+        self
+    }
+
+    /// Returns the limits of a call that carries a file: the answer may take ten times as long as others.
+    #[must_use]
+    pub fn upload_limits(&self) -> TimeoutConfig {
+        let usual = self.config.timeout_config().cloned().unwrap_or_else(TimeoutConfig::disabled);
+        match usual.read_timeout() {
+            Some(limit) => usual.to_builder().read_timeout(limit * 10).build(),
+            None => usual,
+        }
     }
 
     /// Kinesis Data Analytics for SQL (API 2015-08-14).

@@ -87,8 +87,16 @@ async fn open(globals: &Globals, args: &StackArgs, screen: &mut Screen) -> Resul
     let stack = load_stack(args, screen)?;
     let graph = graph_of(&stack)?;
     let aws = session::open(&wish(globals), stack.region.as_deref()).await?;
+    remark(&aws, screen);
     check_account(&stack, &aws)?;
     Ok(Opened { stack, graph, aws })
+}
+
+/// Shows what the user should know of the way to AWS.
+fn remark(aws: &Aws, screen: &Screen) {
+    if let Some(remark) = &aws.remark {
+        screen.note(&format!("{remark}\n"));
+    }
 }
 
 fn wish(globals: &Globals) -> Wish {
