@@ -41,7 +41,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "kind",
             "plan",
             "stack::reference",
-            "stack::variables",
+            "stack::secrets",
             "verify",
         ],
     ),
