@@ -43,11 +43,7 @@ pub(super) async fn delete(
         finish(&summary, args.format, true, screen)?;
     }
     let whole = goal.targets.is_empty() && goal.excludes.is_empty();
-    if summary.is_complete() && code == DONE && whole {
-        prove(opened, args.format, screen).await
-    } else {
-        Ok(code)
-    }
+    if summary.is_complete() && code == DONE && whole { prove(opened, args.format, screen).await } else { Ok(code) }
 }
 
 fn stopped(signals: &Signals) -> Failure {

@@ -152,7 +152,12 @@ fn inputs(args: &StackArgs) -> Result<Inputs, Failure> {
         .iter()
         .map(|text| pair(text).ok_or_else(|| Failure::usage(format!("--var {text}: expected NAME=VALUE"))));
     let env = environment().filter_map(|(name, value)| Some((name.strip_prefix(VARIABLE_PREFIX)?.to_owned(), value)));
-    Ok(Inputs { vars: vars.collect::<Result<_, _>>()?, var_files: args.var_files.clone(), env: env.collect(), ..Inputs::default() })
+    Ok(Inputs {
+        vars: vars.collect::<Result<_, _>>()?,
+        var_files: args.var_files.clone(),
+        env: env.collect(),
+        ..Inputs::default()
+    })
 }
 
 /// Returns the environment, without what is not text.

@@ -48,7 +48,8 @@ fn text(path: &Path) -> Result<String, String> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(format!("it has more than {} MB", MAX_BYTES / 1_000_000));
     }
-    String::from_utf8(bytes).map_err(|error| format!("it is not UTF-8 text (byte {})", error.utf8_error().valid_up_to()))
+    String::from_utf8(bytes)
+        .map_err(|error| format!("it is not UTF-8 text (byte {})", error.utf8_error().valid_up_to()))
 }
 
 /// Checks that a plan can be written to a file: there is none, an empty one, or an older plan.

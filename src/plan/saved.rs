@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 use super::{Action, Goal, Plan, Reason, Step};
 use crate::aws::marks;
 use crate::diff::Change;
-use crate::kind::{self, Found, Tags};
+use crate::kind::{self, AnyKind, Found, Tags};
 use crate::stack::secrets::Secrets;
 use crate::stack::{Given, Resource, Stack};
 pub use moved::{Moved, Side, compare, elsewhere, of_another_tool};
@@ -138,6 +138,9 @@ pub struct Shown {
     /// Wanted spec of what is made; null for anything else.
     pub want: Value,
 }
+
+/// Finds the kind of a `type:`.
+pub type Find<'a> = &'a dyn Fn(&str) -> Option<&'static dyn AnyKind>;
 
 /// What a plan was made from.
 #[derive(Debug, Clone, Copy)]
@@ -310,7 +313,7 @@ fn shown(step: &Step, veil: &Veil<'_>) -> Shown {
     let before = |key: &String| step.found.as_ref().and_then(|found| found.tags.get(key));
     let tags_before = step.set_tags.keys().filter_map(|key| Some((veil.text(key), veil.old_tag(key, before(key)?))));
     Shown {
-        name: veil.text(&step.name),
+        name: veil.address(&step.name),
         physical: step.physical.as_ref().map(|physical| veil.address(physical)),
         action: step.action,
         reasons: step.reasons.iter().map(|reason| veil.reason(reason)).collect(),

@@ -8,6 +8,7 @@ mod common;
 #[cfg(test)]
 pub(crate) mod fake;
 mod fields;
+mod given;
 mod grants;
 mod links;
 pub mod load;
@@ -33,8 +34,8 @@ use serde_json::Value;
 
 use crate::kind::{AnyKind, Key, Tags};
 pub use common::duration;
+pub use given::Given;
 pub use problem::{Problem, Report, Severity};
-pub use variables::Given;
 
 /// A loaded and checked stack file.
 #[derive(Debug, Clone)]

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
+use super::given::Given;
 use super::problem::{Problem, Spot, join};
 use super::suggest;
 use super::text::{describe, parse, read};
@@ -31,16 +31,6 @@ pub struct Inputs {
     pub env: Vec<(String, String)>,
     /// Values that a saved plan was made with.
     pub saved: Vec<(String, Value)>,
-}
-
-/// What is remembered of a value that was given from outside the file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Given {
-    /// The value, as the declared type has it.
-    Value(Value),
-    /// That a sensitive variable had one.
-    Secret,
 }
 
 /// The variables of a stack with their values.
@@ -100,18 +90,11 @@ pub(super) fn resolve(declared: Option<&Value>, inputs: &Inputs, problems: &mut 
             variables.short.insert(name.clone());
         }
         if given.contains_key(name) {
-            variables.given.insert(name.clone(), remembered(fields, value.as_ref()));
+            variables.given.insert(name.clone(), Given::of(fields, value.as_ref()));
         }
         variables.values.insert(name.clone(), value);
     }
     variables
-}
-
-fn remembered(fields: &Value, value: Option<&Value>) -> Given {
-    match fields.get("sensitive") {
-        None | Some(Value::Bool(false)) => Given::Value(value.cloned().unwrap_or_default()),
-        _ => Given::Secret,
-    }
 }
 
 /// Tells whether a secret is too short to be found: it would stand in every other word.

@@ -18,12 +18,7 @@ use crate::stack::load::Inputs;
 use crate::stack::{Given, Stack};
 
 /// Carries out the plan in a file. Whoever saved it has seen it, so that nobody is asked.
-pub(super) async fn run(
-    globals: &Globals,
-    args: &ApplyArgs,
-    file: &Path,
-    screen: &mut Screen,
-) -> Result<u8, Failure> {
+pub(super) async fn run(globals: &Globals, args: &ApplyArgs, file: &Path, screen: &mut Screen) -> Result<u8, Failure> {
     let saved = planfile::read(file)?;
     let refusal = Refusal { file, format: args.run.format };
     check_flags(args, &saved)?;
@@ -62,7 +57,8 @@ async fn carry_out(
 /// Refuses flags that ask for another plan.
 fn check_flags(args: &ApplyArgs, saved: &Saved) -> Result<(), Failure> {
     let goal = &args.goal;
-    let lists = [("target", &goal.targets), ("exclude", &goal.excludes), ("replace", &goal.replace), ("adopt", &goal.adopt)];
+    let lists =
+        [("target", &goal.targets), ("exclude", &goal.excludes), ("replace", &goal.replace), ("adopt", &goal.adopt)];
     let flag = lists.iter().find(|(_, ids)| !ids.is_empty()).map(|(flag, _)| format!("--{flag}"));
     let is_secret = |name: &str| saved.variables.get(name) == Some(&Given::Secret);
     let names = args.stack.vars.iter().filter_map(|text| text.split_once('=')).map(|(name, _)| name);

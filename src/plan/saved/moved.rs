@@ -83,7 +83,9 @@ pub fn compare(saved: &Saved, now: &Saved) -> Vec<Moved> {
     let mut all: Vec<Moved> = of_another_tool(saved, &now.tool_version).into_iter().collect();
     all.extend(elsewhere(&saved.place, &now.place));
     all.extend(variables(saved, now));
-    all.extend(differing(&saved.head, &now.head).map(|path| Moved { paths: vec![path.clone()], ..moved(Side::File, path) }));
+    all.extend(
+        differing(&saved.head, &now.head).map(|path| Moved { paths: vec![path.clone()], ..moved(Side::File, path) }),
+    );
     all.extend(resources(saved, now));
     if all.is_empty() {
         // Whatever moves a step shows above; this is for what a secret's new value or an output of AWS does.
@@ -203,10 +205,10 @@ fn object(record: &Record, then: Option<&Seen>, now: Option<&Seen>) -> Option<Mo
 
 /// Says how a step differs that was made from what looks the same.
 fn otherwise(then: &Record, now: &Record) -> Option<Moved> {
-    let paths = changed(&then.step, &now.step);
-    if paths.is_empty() && then.step.action == now.step.action {
+    if then.step == now.step {
         return None;
     }
+    let paths = changed(&then.step, &now.step);
     let named = if paths.is_empty() { String::new() } else { format!(" ({})", paths.join(", ")) };
     let message = format!(
         "{} would be done, and the plan says {}{named}: something that it refers to, or a sensitive variable, is another",

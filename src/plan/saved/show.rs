@@ -4,20 +4,17 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Record, Saved, Shown};
+use super::{Find, Record, Saved, Shown};
 use crate::diff::Change;
-use crate::kind::{AnyKind, Found, Tags};
+use crate::kind::{Found, Tags};
 use crate::plan::{Plan, Reason, Step};
-
-/// Finds the kind of a `type:`.
-pub type FindKind<'a> = &'a dyn Fn(&str) -> Option<&'static dyn AnyKind>;
 
 impl Saved {
     /// Returns the plan to be shown. Its texts may come from anywhere, so that none of them breaks a line.
     ///
     /// # Errors
     /// Returns a sentence about what this tool cannot know.
-    pub fn plan(&self, find: FindKind<'_>) -> Result<Plan, String> {
+    pub fn plan(&self, find: Find<'_>) -> Result<Plan, String> {
         let outputs = self.outputs.iter().map(|(name, value)| (line(name), tidy(value)));
         Ok(Plan {
             stack: line(&self.stack),
@@ -30,7 +27,7 @@ impl Saved {
     }
 }
 
-fn step(record: &Record, find: FindKind<'_>) -> Result<Step, String> {
+fn step(record: &Record, find: Find<'_>) -> Result<Step, String> {
     let kind = find(&record.kind).ok_or_else(|| format!("`{}` is no type of resource", line(&record.kind)))?;
     let Shown { name, physical, action, reasons, changes, set_tags, remove_tags, tags_before, want } = &record.step;
     Ok(Step {
@@ -76,9 +73,7 @@ fn reason(reason: &Reason) -> Reason {
     match reason {
         Reason::Renamed { from } => Reason::Renamed { from: line(from) },
         Reason::Undone { by } => Reason::Undone { by: line(by) },
-        Reason::CannotUpdate { paths } => {
-            Reason::CannotUpdate { paths: paths.iter().map(|path| line(path)).collect() }
-        }
+        Reason::CannotUpdate { paths } => Reason::CannotUpdate { paths: paths.iter().map(|path| line(path)).collect() },
         other => other.clone(),
     }
 }
