@@ -54,7 +54,12 @@ pub enum Command {
     Validate(ValidateArgs),
     /// Show what apply would do
     Plan(PlanArgs),
-    /// Make AWS match the stack file
+    /// Make AWS match the stack file, or carry out a saved plan
+    ///
+    /// STACK may be a plan that `plan --out` has saved. Exactly that plan is carried out, without asking; when the stack
+    /// file, AWS, the account, the region, the variables or stackctl itself have moved since, nothing is done and what
+    /// has moved is named. Run it in the folder where the plan was made: the plan names its stack file from there.
+    /// Values of sensitive variables are not in a plan and have to be given again; those of others are.
     Apply(ApplyArgs),
     /// Delete what the stack owns, and prove that nothing is left
     Destroy(DestroyArgs),
@@ -65,7 +70,9 @@ pub enum Command {
     Drift(DriftArgs),
     /// Print the stack's outputs
     Output(OutputArgs),
-    /// Show the stack's live resources and their status
+    /// Show the stack's live resources and their status, or a saved plan
+    ///
+    /// STACK may be a plan that `plan --out` has saved: it is shown as `plan` did, and nothing is asked of AWS.
     Show(ShowArgs),
     /// Put the records of a file to a stream, as the Kinesis agent would
     Send(SendArgs),
@@ -145,6 +152,9 @@ pub struct PlanArgs {
     /// Plan the deletion of everything
     #[arg(long, env = "STACKCTL_DESTROY", value_parser = BoolishValueParser::new())]
     pub destroy: bool,
+    /// Save the plan to this file, for `apply FILE` and `show FILE`; replaces an older plan and no other file
+    #[arg(long, value_name = "FILE", env = "STACKCTL_OUT")]
+    pub out: Option<PathBuf>,
     /// How to print the plan
     #[arg(long, value_enum, default_value_t = PlanFormat::Text, env = "STACKCTL_FORMAT")]
     pub format: PlanFormat,

@@ -43,7 +43,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "kind",
             "plan",
             "stack::reference",
-            "stack::variables",
+            "stack::secrets",
             "verify",
         ],
     ),

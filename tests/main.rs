@@ -16,6 +16,7 @@ mod moto;
 mod permissions;
 mod python;
 mod round_trip;
+mod saved;
 mod schema;
 mod send;
 mod stack_files;

@@ -1,11 +1,13 @@
 //! `apply`: plans, asks, and does exactly what the plan said.
 
+mod saved;
+
 use std::collections::BTreeMap;
 
 use serde_json::json;
 
 use super::confirm::{Signals, check_asking, confirm};
-use super::{DONE, Opened, goal, headline, open};
+use super::{DONE, Opened, goal, headline, open, planfile};
 use crate::apply::event::{Observer, Summary};
 use crate::apply::run::{Run, run as carry_out};
 use crate::cli::{ApplyArgs, Globals, RunArgs, RunFormat};
@@ -19,6 +21,9 @@ use crate::report::{Screen, documents, plan as text, values};
 
 /// Runs the command.
 pub(super) async fn run(globals: &Globals, args: &ApplyArgs, screen: &mut Screen) -> Result<u8, Failure> {
+    if let Some(file) = planfile::named(&args.stack) {
+        return saved::run(globals, args, file, screen).await;
+    }
     check_asking(args.run.auto_approve)?;
     let opened = open(globals, &args.stack, screen).await?;
     let goal = goal(&args.goal, false, &opened.stack)?;
@@ -30,12 +35,17 @@ pub(super) async fn run(globals: &Globals, args: &ApplyArgs, screen: &mut Screen
     } else if !plan.blocked.is_empty() {
         return Ok(1);
     }
-    let (summary, outputs, code) = execute(&opened, &plan, &args.run, screen).await?;
-    if !plan.is_empty() || args.run.format == RunFormat::Json {
-        finish(&summary, args.run.format, false, screen)?;
+    converge(&opened, &plan, &args.run, screen).await
+}
+
+/// Carries out a plan that was agreed to, and tells how it ended.
+async fn converge(opened: &Opened, plan: &Plan, args: &RunArgs, screen: &Screen) -> Result<u8, Failure> {
+    let (summary, outputs, code) = execute(opened, plan, args, screen).await?;
+    if !plan.is_empty() || args.format == RunFormat::Json {
+        finish(&summary, args.format, false, screen)?;
     }
     if summary.is_complete() {
-        show_outputs(&opened, &outputs, args.run.format, screen)?;
+        show_outputs(opened, &outputs, args.format, screen)?;
     }
     Ok(code)
 }

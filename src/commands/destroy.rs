@@ -5,9 +5,9 @@ use serde_json::json;
 use super::apply::{execute, finish, show};
 use super::confirm::{Signals, check_asking, confirm};
 use super::{DONE, Opened, goal, headline, open};
-use crate::cli::{DestroyArgs, Globals, GoalArgs, RunFormat};
+use crate::cli::{DestroyArgs, Globals, GoalArgs, RunArgs, RunFormat};
 use crate::failure::Failure;
-use crate::plan;
+use crate::plan::{self, Goal, Plan};
 use crate::report::events::JsonLines;
 use crate::report::{Screen, count};
 
@@ -27,16 +27,23 @@ pub(super) async fn run(globals: &Globals, args: &DestroyArgs, screen: &mut Scre
         let question = format!("Do you really want to delete what stack {} owns? There is no undo.", opened.stack.name);
         confirm(&question, args.run.auto_approve, screen)?;
     }
-    let (summary, _, code) = execute(&opened, &plan, &args.run, screen).await?;
-    if !plan.is_empty() || args.run.format == RunFormat::Json {
-        finish(&summary, args.run.format, true, screen)?;
+    delete(&opened, &plan, &goal, &args.run, screen).await
+}
+
+/// Carries out a plan of deletion that was agreed to, and proves that nothing is left.
+pub(super) async fn delete(
+    opened: &Opened,
+    plan: &Plan,
+    goal: &Goal,
+    args: &RunArgs,
+    screen: &Screen,
+) -> Result<u8, Failure> {
+    let (summary, _, code) = execute(opened, plan, args, screen).await?;
+    if !plan.is_empty() || args.format == RunFormat::Json {
+        finish(&summary, args.format, true, screen)?;
     }
-    let whole = args.targets.is_empty() && args.excludes.is_empty();
-    if summary.is_complete() && code == DONE && whole {
-        prove(&opened, args.run.format, screen).await
-    } else {
-        Ok(code)
-    }
+    let whole = goal.targets.is_empty() && goal.excludes.is_empty();
+    if summary.is_complete() && code == DONE && whole { prove(opened, args.format, screen).await } else { Ok(code) }
 }
 
 fn stopped(signals: &Signals) -> Failure {

@@ -9,6 +9,7 @@ mod local;
 mod meta;
 mod output;
 mod plan;
+mod planfile;
 mod send;
 mod show;
 mod validate;
@@ -24,6 +25,7 @@ use crate::failure::Failure;
 use crate::graph::Graph;
 use crate::kinds;
 use crate::live::{self, Live};
+use crate::plan::saved::Endpoint;
 use crate::plan::{Adopt, Goal};
 use crate::report::Screen;
 use crate::session::{self, Wish};
@@ -84,7 +86,11 @@ impl Opened {
 
 /// Loads the stack file, shows its warnings, and opens the way to AWS.
 async fn open(globals: &Globals, args: &StackArgs, screen: &mut Screen) -> Result<Opened, Failure> {
-    let stack = load_stack(args, screen)?;
+    enter(globals, load_stack(args, screen)?).await
+}
+
+/// Opens the way to where a stack lives.
+async fn enter(globals: &Globals, stack: Stack) -> Result<Opened, Failure> {
     let graph = graph_of(&stack)?;
     let aws = session::open(&wish(globals), stack.region.as_deref()).await?;
     remark(&aws, screen);
@@ -128,7 +134,16 @@ fn graph_of(stack: &Stack) -> Result<Graph, Failure> {
 /// Loads the stack file and shows its warnings.
 fn load_stack(args: &StackArgs, screen: &mut Screen) -> Result<Stack, Failure> {
     let path = stack_file(args.stack.as_deref())?;
-    let loaded = load(&path, &inputs(args)?).map_err(|report| {
+    if planfile::is_plan(&path) {
+        let message = format!("{} is a saved plan, and this command is about a stack file", path.display());
+        return Err(Failure::usage(message).help("`show` and `apply` take saved plans"));
+    }
+    load_file(&path, &inputs(args)?, screen)
+}
+
+/// Loads a stack file with these values of variables and shows its warnings.
+fn load_file(path: &Path, inputs: &Inputs, screen: &mut Screen) -> Result<Stack, Failure> {
+    let loaded = load(path, inputs).map_err(|report| {
         let text = report.render(screen.paint_err.is_on(), width());
         Failure::report(text)
     })?;
@@ -149,7 +164,12 @@ fn inputs(args: &StackArgs) -> Result<Inputs, Failure> {
         .iter()
         .map(|text| pair(text).ok_or_else(|| Failure::usage(format!("--var {text}: expected NAME=VALUE"))));
     let env = environment().filter_map(|(name, value)| Some((name.strip_prefix(VARIABLE_PREFIX)?.to_owned(), value)));
-    Ok(Inputs { vars: vars.collect::<Result<_, _>>()?, var_files: args.var_files.clone(), env: env.collect() })
+    Ok(Inputs {
+        vars: vars.collect::<Result<_, _>>()?,
+        var_files: args.var_files.clone(),
+        env: env.collect(),
+        ..Inputs::default()
+    })
 }
 
 /// Returns the environment, without what is not text.
@@ -221,6 +241,19 @@ fn goal(args: &GoalArgs, destroy: bool, stack: &Stack) -> Result<Goal, Failure> 
 /// Says which stack a command is about, and where.
 fn headline(what: &str, opened: &Opened, local: bool) -> String {
     let place = &opened.aws.place;
+    headline_of(what, &opened.stack.name, &place.region, &place.account, local)
+}
+
+fn headline_of(what: &str, stack: &str, region: &str, account: &str, local: bool) -> String {
     let at = if local { " (local cloud)" } else { "" };
-    format!("{what} stack {} in {}, account {}{at}\n\n", opened.stack.name, place.region, place.account)
+    format!("{what} stack {stack} in {region}, account {account}{at}\n\n")
+}
+
+/// Says what answers the calls of this command.
+fn endpoint(globals: &Globals, aws: &Aws) -> Endpoint {
+    match (globals.local, aws.tag_index_complete) {
+        (true, _) => Endpoint::Local,
+        (false, true) => Endpoint::Aws,
+        (false, false) => Endpoint::Other,
+    }
 }

@@ -91,6 +91,7 @@ impl Loader<'_> {
             outputs: resources.1,
             resources: resources.0,
             secrets: self.variables.secrets.clone(),
+            given: self.variables.given.clone(),
             file: self.path.to_owned(),
             source: source.clone(),
             name,

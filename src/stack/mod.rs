@@ -8,6 +8,7 @@ mod common;
 #[cfg(test)]
 pub(crate) mod fake;
 mod fields;
+mod given;
 mod grants;
 mod links;
 pub mod load;
@@ -17,6 +18,7 @@ mod render;
 pub mod resolve;
 mod resource;
 pub mod schema;
+pub mod secrets;
 pub mod spans;
 mod substitute;
 pub mod suggest;
@@ -32,6 +34,7 @@ use serde_json::Value;
 
 use crate::kind::{AnyKind, Key, Tags};
 pub use common::duration;
+pub use given::Given;
 pub use problem::{Problem, Report, Severity};
 
 /// A loaded and checked stack file.
@@ -53,6 +56,8 @@ pub struct Stack {
     pub canary: Option<canary::Canary>,
     /// Values of sensitive variables, to be masked wherever they would show.
     pub secrets: Vec<String>,
+    /// Variables that were given a value from outside the file.
+    pub given: BTreeMap<String, Given>,
     /// The file's text and the places in it, for messages about it after loading.
     pub source: spans::Source,
 }
