@@ -25,6 +25,7 @@ const TERRAFORM_FLAGS: &[&str] = &[
     "-parallelism",
     "-chdir",
     "-json",
+    "-lock-timeout",
 ];
 
 /// Runs the program.

@@ -8,6 +8,7 @@ mod functions;
 mod imports;
 mod lifecycle;
 mod local;
+mod lock;
 mod ministack;
 mod moto;
 mod permissions;

@@ -4,7 +4,9 @@ mod apply;
 mod confirm;
 mod destroy;
 mod graph;
+mod guard;
 mod local;
+mod lock;
 mod meta;
 mod output;
 mod plan;
@@ -54,6 +56,7 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<u8, Failure> {
         Command::Plan(args) => plan::run(globals, &args, screen).await,
         Command::Apply(args) => apply::run(globals, &args, screen).await,
         Command::Destroy(args) => destroy::run(globals, &args, screen).await,
+        Command::Lock(command) => lock::run(globals, &command, screen).await,
         Command::Output(args) => output::run(globals, &args, screen).await,
         Command::Show(args) => show::run(globals, &args, screen).await,
         Command::Send(args) => send::run(globals, &args, screen).await,

@@ -3,6 +3,7 @@
 pub mod documents;
 pub mod events;
 pub mod local;
+pub mod lock;
 pub mod plan;
 pub mod progress;
 pub mod send;

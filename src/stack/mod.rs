@@ -11,6 +11,7 @@ mod fields;
 mod grants;
 mod links;
 pub mod load;
+pub mod lock;
 pub mod problem;
 pub mod reference;
 mod render;
@@ -51,6 +52,8 @@ pub struct Stack {
     pub outputs: IndexMap<String, Value>,
     /// The record that `verify --canary` sends through.
     pub canary: Option<canary::Canary>,
+    /// Where runs that change the stack take turns.
+    pub lock: Option<lock::Lock>,
     /// Values of sensitive variables, to be masked wherever they would show.
     pub secrets: Vec<String>,
     /// The file's text and the places in it, for messages about it after loading.

@@ -6,3 +6,4 @@ pub(crate) mod listener;
 pub(crate) mod ministack;
 pub(crate) mod moto;
 pub(crate) mod sandbox;
+pub(crate) mod wire;
