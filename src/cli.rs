@@ -18,7 +18,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 error, 2 changes (plan --detailed-exitcode), 64 usage, 130 and 143 signals.\n\
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 error, 2 changes (plan --detailed-exitcode) or drift, 3 drift check incomplete, 64 usage, 130 and 143 signals.\n\
     Flags can also be set as environment variables: --auto-approve is STACKCTL_AUTO_APPROVE; --var name=value is STACKCTL_VAR_name.";
 
 /// Flags of every command.
@@ -58,6 +58,11 @@ pub enum Command {
     Apply(ApplyArgs),
     /// Delete what the stack owns, and prove that nothing is left
     Destroy(DestroyArgs),
+    /// Compare stacks with AWS, reading only
+    ///
+    /// Tells what was changed in AWS from what was changed in the file. Exits with 0 when AWS is as last applied, 2 when
+    /// it is not, and 3 when something could not be read.
+    Drift(DriftArgs),
     /// Show or end the lease of the run that changes the stack
     #[command(subcommand)]
     Lock(LockCommand),
@@ -231,6 +236,71 @@ pub struct LockReleaseArgs {
     /// Do not ask
     #[arg(short = 'y', long, alias = "yes", env = "STACKCTL_AUTO_APPROVE", value_parser = BoolishValueParser::new())]
     pub auto_approve: bool,
+}
+
+/// Arguments of `drift`.
+#[derive(Debug, Clone, Args)]
+pub struct DriftArgs {
+    /// Stack files; may be patterns such as 'stacks/*.yaml' [default: stack.yaml, else the only file in stacks/]
+    #[arg(value_name = "STACK", env = "STACKCTL_STACK")]
+    pub stacks: Vec<String>,
+    /// Set a variable
+    #[arg(long = "var", value_name = "NAME=VALUE")]
+    pub vars: Vec<String>,
+    /// Set variables from a YAML file
+    #[arg(long = "var-file", value_name = "FILE")]
+    pub var_files: Vec<PathBuf>,
+    /// How to print the report
+    #[arg(long, value_enum, default_value_t = DriftFormat::Text, env = "STACKCTL_FORMAT")]
+    pub format: DriftFormat,
+    /// Exit with 0 whatever is found
+    #[arg(long, env = "STACKCTL_REPORT_ONLY", value_parser = BoolishValueParser::new())]
+    pub report_only: bool,
+    /// What makes the exit code 2 [default: all but pending]
+    #[arg(long, value_name = "CLASS,…", value_delimiter = ',', value_enum, env = "STACKCTL_FAIL_ON")]
+    pub fail_on: Vec<DriftClass>,
+    /// Ask CloudTrail who made the changes
+    #[arg(long, env = "STACKCTL_WHO", value_parser = BoolishValueParser::new())]
+    pub who: bool,
+}
+
+/// What can be the matter with a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum DriftClass {
+    /// Something of the right name, without the stack's tags
+    LookAlike,
+    /// In the file, not in AWS
+    Missing,
+    /// Not in the wanted status
+    Stopped,
+    /// Changed in AWS and in the file
+    Both,
+    /// Changed in AWS since the last apply
+    Drifted,
+    /// More than the file lists
+    Undeclared,
+    /// The stack's by its tags, not in the file
+    Orphan,
+    /// Changed in the file since the last apply
+    Pending,
+}
+
+/// How drift is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DriftFormat {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+    /// For pull requests and step summaries
+    Markdown,
+    /// JUnit XML
+    Junit,
+    /// SARIF 2.1.0
+    Sarif,
+    /// Annotations, step summary and outputs of GitHub Actions
+    Github,
 }
 
 /// Arguments of `output`.

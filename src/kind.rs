@@ -16,8 +16,8 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::aws::Cx;
@@ -101,7 +101,7 @@ pub struct Observed<S, O> {
 }
 
 /// Since when and why something does not run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Halt {
     /// When it stopped, as AWS writes it.
     pub since: Option<String>,
@@ -220,7 +220,8 @@ impl Fault {
 /// `x-source` local input that AWS never shows, never compared · `x-derived` filled by `prepare`, not by users ·
 /// `x-sensitive` shown masked · `x-pins` AWS does not delete an object of this type while the field names it ·
 /// `x-loses` the field's value goes when the object of this type that it names is deleted · `x-status` whether it runs,
-/// so that a difference means that it has stopped, or was started, by itself.
+/// so that a difference means that it has stopped, or was started, by itself · `x-children` a list
+/// or map of things that people add one by one, so that one too many is told apart from one that is different.
 pub trait Kind: Send + Sync + 'static {
     /// `type:` in a stack file.
     const TYPE: &'static str;

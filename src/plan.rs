@@ -16,7 +16,7 @@ use crate::diff::Change;
 use crate::kind::{AnyKind, Found, Outputs, Place, Tags};
 use crate::live;
 use crate::stack::Stack;
-pub use make::make;
+pub use make::{differences, make};
 
 /// What the user asked for.
 #[derive(Debug, Clone, Default)]

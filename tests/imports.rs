@@ -17,11 +17,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "commands",
         &[
-            "apply", "aws", "cli", "diff", "failure", "graph", "kind", "kinds", "lease", "live", "local", "plan",
-            "report", "send", "session", "stack", "verify",
+            "apply", "aws", "cli", "diff", "drift", "failure", "graph", "kind", "kinds", "lease", "live", "local",
+            "plan", "report", "send", "session", "stack", "verify",
         ],
     ),
     ("diff", &["stack::reference"]),
+    ("drift", &["aws::marks", "diff", "graph", "kind", "live", "plan", "stack"]),
     ("entry", &["cli", "commands", "failure", "report"]),
     ("failure", &["kind"]),
     ("graph", &["stack"]),
@@ -39,6 +40,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "apply::jobs",
             "aws::marks",
             "diff",
+            "drift",
             "kind",
             "lease::item",
             "plan",

@@ -3,10 +3,12 @@
 
 mod build;
 mod cli;
+mod crash;
 mod data_path;
 mod functions;
 mod imports;
 mod lifecycle;
+mod limits;
 mod local;
 mod lock;
 mod ministack;

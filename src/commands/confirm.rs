@@ -3,6 +3,7 @@
 use std::io::{BufRead, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -43,7 +44,18 @@ async fn typed() -> Result<String, Failure> {
     Ok(read?)
 }
 
-/// Signals of this run: the first asks to stop gently, the second at once.
+/// How long a run may go on with what is in flight after SIGTERM: CI systems kill 2.5 s after it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Waits for a time, or for ever.
+async fn over(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Signals of this run: the first asks to stop gently, the second at once, and after SIGTERM so does the clock.
 pub(super) struct Signals {
     code: Arc<AtomicU8>,
     stops: mpsc::UnboundedSender<Stop>,
@@ -57,15 +69,20 @@ impl Signals {
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let (seen, stops) = (code.clone(), sender.clone());
         tokio::spawn(async move {
+            let mut patience = None;
             for stop in [Stop::Gently, Stop::Now] {
                 let number = tokio::select! {
-                    _ = interrupt.recv() => 130,
-                    _ = terminate.recv() => 143,
+                    _ = interrupt.recv() => Some(130),
+                    _ = terminate.recv() => Some(143),
+                    () = over(patience) => None,
                 };
-                seen.store(number, Ordering::Relaxed);
+                if let Some(number) = number {
+                    seen.store(number, Ordering::Relaxed);
+                }
                 if sender.send(stop).is_err() {
                     return;
                 }
+                patience = (number == Some(143)).then_some(PATIENCE);
             }
         });
         Ok((Self { code, stops }, receiver))

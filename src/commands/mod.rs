@@ -3,6 +3,7 @@
 mod apply;
 mod confirm;
 mod destroy;
+mod drift;
 mod graph;
 mod guard;
 mod local;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::aws::Aws;
+use crate::aws::guard::Guard;
 use crate::cli::{Cli, Command, Globals, GoalArgs, StackArgs};
 use crate::failure::Failure;
 use crate::graph::Graph;
@@ -56,6 +58,7 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<u8, Failure> {
         Command::Plan(args) => plan::run(globals, &args, screen).await,
         Command::Apply(args) => apply::run(globals, &args, screen).await,
         Command::Destroy(args) => destroy::run(globals, &args, screen).await,
+        Command::Drift(args) => drift::run(globals, &args, screen).await,
         Command::Lock(command) => lock::run(globals, &command, screen).await,
         Command::Output(args) => output::run(globals, &args, screen).await,
         Command::Show(args) => show::run(globals, &args, screen).await,
@@ -97,6 +100,7 @@ fn wish(globals: &Globals) -> Wish {
         region: globals.region.clone(),
         endpoint_url: globals.endpoint_url.clone(),
         local: globals.local,
+        guard: Guard::default(),
     }
 }
 

@@ -33,9 +33,11 @@ pub struct Spec {
     pub vpc_id: Option<String>,
     /// What may come in; nothing when empty. A rule whose source is null is left out.
     #[serde(deserialize_with = "rule::list")]
+    #[schemars(extend("x-children" = true))]
     pub ingress: Vec<Rule>,
     /// What may go out; everything over IPv4 when unset, as AWS has it, and nothing when empty.
     #[serde(deserialize_with = "rule::list")]
+    #[schemars(extend("x-children" = true))]
     pub egress: Vec<Rule>,
 }
 

@@ -23,6 +23,7 @@ use tokio::sync::watch;
 
 use super::dynamodb::Tables;
 use super::kinesis::Streams;
+use super::limits::Limits;
 use super::registry::{Entry, Handler, SERVICES, Wire};
 use super::router::{self, Caller, Form, Route};
 use super::sns::outbox;
@@ -89,6 +90,7 @@ struct Inner {
     functions: lambda::Functions,
     settings: Settings,
     calls: Mutex<BTreeMap<(String, String), u64>>,
+    limits: Limits,
     /// Counts the calls that may have brought records, from one.
     bell: watch::Sender<u64>,
     home: Option<PathBuf>,
@@ -130,7 +132,9 @@ impl Cloud {
         let functions = lambda::Functions::new(home.map(|dir| dir.join(FUNCTIONS)), &settings);
         let home = home.map(Path::to_owned);
         let (calls, bell, address) = (Mutex::default(), watch::Sender::new(1), OnceLock::new());
-        let inner = Inner { rows, streams, tables, functions, settings, calls, bell, home, address, _lock: lock };
+        let limits = Limits::new(settings.limits);
+        let inner =
+            Inner { rows, streams, tables, functions, settings, calls, limits, bell, home, address, _lock: lock };
         Self { inner: Arc::new(inner) }
     }
 
@@ -168,6 +172,7 @@ impl Cloud {
         let temporary = caller.temporary.take();
         let mut call = router::decode(parts, body, route, caller, &self.inner.settings)?;
         self.count(route.entry, &call);
+        self.inner.limits.admit(route.entry, &call)?;
         if let Some(shown) = temporary {
             let bearer = self
                 .inner
@@ -176,7 +181,8 @@ impl Cloud {
             let bearer = bearer.map_err(|refusal| refusal.fault(route.entry.wire))?;
             (call.role, call.session) = (Some(bearer.role), Some(bearer.session));
         }
-        self.call(route.entry, &call).await
+        let outcome = self.call(route.entry, &call).await;
+        outcome.inspect_err(|fault| self.inner.limits.note(route.entry, &call, fault))
     }
 
     /// Answers a call that one of the cloud's own services makes, without the way through HTTP.
@@ -266,6 +272,7 @@ impl Cloud {
                 let calls: Value = self.calls().into_iter().map(entry).collect();
                 envelope::raw(200, "application/json", calls.to_string().into_bytes())
             }
+            ["limits"] => envelope::raw(200, "application/json", self.inner.limits.page().to_string().into_bytes()),
             ["code", account, region, function] => self.code(account, region, function),
             ["outbox", account, region, rest @ ..] if rest.len() < 2 => {
                 self.outbox(account, region, rest.first().copied().unwrap_or_default())

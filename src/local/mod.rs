@@ -19,6 +19,7 @@ pub(crate) mod flow;
 pub(crate) mod iam;
 mod kinesis;
 mod lambda;
+mod limits;
 pub(crate) mod listener;
 pub(crate) mod logs;
 mod pattern;

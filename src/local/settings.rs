@@ -1,5 +1,5 @@
-//! How life-like the local cloud behaves: request latency and the time that state changes take; the Python that
-//! runs its functions; and where the streams of its applications are.
+//! How life-like the local cloud behaves: request latency, the time that state changes take, and how many calls it
+//! takes; the Python that runs its functions; and where the streams of its applications are.
 //!
 //! Everything is off by default. It does not know which services use the values.
 
@@ -9,11 +9,13 @@ use thiserror::Error;
 
 const LATENCY: &str = "STACKCTL_LOCAL_LATENCY_MS";
 const DELAY: &str = "STACKCTL_LOCAL_DELAY_MS";
+const LIMITS: &str = "STACKCTL_LOCAL_LIMITS";
 const PYTHON: &str = "STACKCTL_LOCAL_PYTHON";
 const STREAMS: &str = "STACKCTL_LOCAL_STREAMS_URL";
 
 const MILLISECONDS: &str = "a whole number of milliseconds";
 const URL: &str = "an http or https URL";
+const LIMITED: &str = "`aws` or `off`";
 
 /// Settings of one local cloud.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) latency: u64,
     /// Milliseconds that a state change takes (CREATING, UPDATING, DELETING, pending, STARTING).
     pub(crate) delay: u32,
+    /// Whether calls that come faster than AWS takes them are refused.
+    pub(crate) limits: bool,
     /// Interpreter for functions, with boto3; without one, the local cloud makes itself one in `cache`.
     pub(crate) python: Option<PathBuf>,
     /// Folder for what is made once and used by all local clouds of the user.
@@ -52,7 +56,8 @@ impl Settings {
         let cache = path("XDG_CACHE_HOME").filter(|path| path.is_absolute());
         let cache = cache.or_else(|| path("HOME").map(|home| home.join(".cache"))).map(|cache| cache.join("stackctl"));
         let (latency, delay) = (number(&lookup, LATENCY)?, number(&lookup, DELAY)?);
-        Ok(Self { latency, delay, python: path(PYTHON), cache, streams_url: url(&lookup, STREAMS)? })
+        let (limits, streams_url) = (limits(&lookup)?, url(&lookup, STREAMS)?);
+        Ok(Self { latency, delay, limits, python: path(PYTHON), cache, streams_url })
     }
 }
 
@@ -62,6 +67,14 @@ fn number<T: std::str::FromStr + Default>(
 ) -> Result<T, SettingsError> {
     let Some(value) = lookup(name).filter(|value| !value.is_empty()) else { return Ok(T::default()) };
     value.trim().parse().map_err(|_| SettingsError { name, wanted: MILLISECONDS, value })
+}
+
+fn limits(lookup: impl Fn(&str) -> Option<String>) -> Result<bool, SettingsError> {
+    match lookup(LIMITS).as_deref().map(str::trim) {
+        None | Some("" | "off") => Ok(false),
+        Some("aws") => Ok(true),
+        Some(value) => Err(SettingsError { name: LIMITS, wanted: LIMITED, value: value.to_owned() }),
+    }
 }
 
 fn url(lookup: impl Fn(&str) -> Option<String>, name: &'static str) -> Result<Option<String>, SettingsError> {
@@ -98,6 +111,14 @@ mod tests {
         assert_eq!(read("XDG_CACHE_HOME", "/c").unwrap().cache, Some("/c/stackctl".into()));
         assert_eq!(read("XDG_CACHE_HOME", "c").unwrap().cache, None);
         assert_eq!(read(PYTHON, "/p/python3").unwrap().python, Some("/p/python3".into()));
+    }
+
+    #[test]
+    fn limits_are_aws_s_or_none() {
+        let limits = |value: &str| read(LIMITS, value).map(|settings| settings.limits);
+        assert_eq!((limits("aws"), limits("off"), limits("")), (Ok(true), Ok(false), Ok(false)));
+        let error = limits("5").unwrap_err().to_string();
+        assert!(error.contains("STACKCTL_LOCAL_LIMITS must be `aws` or `off`, not `5`"), "{error}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the user sees. The only place that writes to the terminal, so that masking happens once, for everything.
 
 pub mod documents;
+pub mod drift;
 pub mod events;
 pub mod local;
 pub mod lock;
@@ -16,8 +17,7 @@ use serde_json::Value;
 
 use crate::stack::variables::is_short;
 
-/// What stands in for a secret.
-pub const MASK: &str = "(sensitive)";
+pub use crate::diff::MASK;
 
 /// The terminal: results to standard output, everything else to standard error, secrets to neither.
 #[derive(Debug, Clone, Default)]

@@ -48,6 +48,11 @@ impl Listener {
         calls.iter().map(entry).collect()
     }
 
+    /// Returns what is said of limits: the numbers, the calls, and what was refused.
+    pub(crate) fn limits(&self) -> Value {
+        serde_json::from_str(&get(&self.url, "/_local/limits")).unwrap()
+    }
+
     /// Returns what `work` returns, having checked that it only read.
     #[track_caller]
     pub(crate) fn reading<T>(&self, work: impl FnOnce() -> T) -> T {
