@@ -68,6 +68,9 @@ pub enum Command {
     /// Tells what was changed in AWS from what was changed in the file. Exits with 0 when AWS is as last applied, 2 when
     /// it is not, and 3 when something could not be read.
     Drift(DriftArgs),
+    /// Show or end the lease of the run that changes the stack
+    #[command(subcommand)]
+    Lock(LockCommand),
     /// Print the stack's outputs
     Output(OutputArgs),
     /// Show the stack's live resources and their status, or a saved plan
@@ -203,9 +206,46 @@ pub struct RunArgs {
     /// How many resources at once
     #[arg(long, value_name = "N", default_value_t = 24, env = "STACKCTL_PARALLELISM")]
     pub parallelism: usize,
+    /// How long to wait for another run that has the lease of the stack file's `lock:`, such as 10m; 0 fails at once
+    #[arg(long, value_name = "TIME", default_value = "0", env = "STACKCTL_LOCK_TIMEOUT")]
+    pub lock_timeout: String,
     /// How to print what happens
     #[arg(long, value_enum, default_value_t = RunFormat::Text, env = "STACKCTL_FORMAT")]
     pub format: RunFormat,
+}
+
+/// What can be done with the lease on a stack.
+#[derive(Debug, Clone, Subcommand)]
+pub enum LockCommand {
+    /// Show which run has the lease, or had it last
+    Show(LockShowArgs),
+    /// End the lease of another run
+    ///
+    /// A run at work learns it when it next renews its lease. It then starts nothing new, but what it has asked AWS for
+    /// by then goes on. The lease of a run that died needs none of this: it ends by itself.
+    Release(LockReleaseArgs),
+}
+
+/// Arguments of `lock show`.
+#[derive(Debug, Clone, Args)]
+pub struct LockShowArgs {
+    /// The stack.
+    #[command(flatten)]
+    pub stack: StackArgs,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = RunFormat::Text, env = "STACKCTL_FORMAT")]
+    pub format: RunFormat,
+}
+
+/// Arguments of `lock release`.
+#[derive(Debug, Clone, Args)]
+pub struct LockReleaseArgs {
+    /// The stack.
+    #[command(flatten)]
+    pub stack: StackArgs,
+    /// Do not ask
+    #[arg(short = 'y', long, alias = "yes", env = "STACKCTL_AUTO_APPROVE", value_parser = BoolishValueParser::new())]
+    pub auto_approve: bool,
 }
 
 /// Arguments of `drift`.

@@ -26,6 +26,7 @@ const TERRAFORM_FLAGS: &[&str] = &[
     "-chdir",
     "-json",
     "-out",
+    "-lock-timeout",
 ];
 
 /// Runs the program.

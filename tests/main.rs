@@ -11,6 +11,7 @@ mod imports;
 mod lifecycle;
 mod limits;
 mod local;
+mod lock;
 mod ministack;
 mod moto;
 mod permissions;

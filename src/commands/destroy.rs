@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::apply::{execute, finish, show};
 use super::confirm::{Signals, check_asking, confirm};
+use super::guard::{Guard, guarded};
 use super::{DONE, Opened, goal, headline, open};
 use crate::cli::{DestroyArgs, Globals, GoalArgs, RunArgs, RunFormat};
 use crate::failure::Failure;
@@ -15,19 +16,31 @@ use crate::report::{Screen, count};
 pub(super) async fn run(globals: &Globals, args: &DestroyArgs, screen: &mut Screen) -> Result<u8, Failure> {
     check_asking(args.run.auto_approve)?;
     let opened = open(globals, &args.stack, screen).await?;
+    let work = async |guard: &Guard| alone(globals, args, &opened, guard, screen).await;
+    guarded(&opened, "destroy", &args.run, screen, work).await
+}
+
+/// Looks, plans, asks, does it and looks again, while no other run may.
+async fn alone(
+    globals: &Globals,
+    args: &DestroyArgs,
+    opened: &Opened,
+    guard: &Guard,
+    screen: &Screen,
+) -> Result<u8, Failure> {
     let wish = GoalArgs { targets: args.targets.clone(), excludes: args.excludes.clone(), ..GoalArgs::default() };
     let goal = goal(&wish, true, &opened.stack)?;
     let live = opened.observe().await;
     let plan = plan::make(&opened.stack, &opened.graph, &live, &opened.aws.place, &goal);
-    show(&headline("Destruction of", &opened, globals.local), &plan, args.run.format, screen)?;
+    show(&headline("Destruction of", opened, globals.local), &plan, args.run.format, screen)?;
     if !plan.blocked.is_empty() {
         return Ok(1);
     }
     if !plan.is_empty() {
         let question = format!("Do you really want to delete what stack {} owns? There is no undo.", opened.stack.name);
-        confirm(&question, args.run.auto_approve, screen)?;
+        confirm(&question, args.run.auto_approve, screen).await?;
     }
-    delete(&opened, &plan, &goal, &args.run, screen).await
+    delete(opened, &plan, &goal, &args.run, guard, screen).await
 }
 
 /// Carries out a plan of deletion that was agreed to, and proves that nothing is left.
@@ -36,9 +49,10 @@ pub(super) async fn delete(
     plan: &Plan,
     goal: &Goal,
     args: &RunArgs,
+    guard: &Guard,
     screen: &Screen,
 ) -> Result<u8, Failure> {
-    let (summary, _, code) = execute(opened, plan, args, screen).await?;
+    let (summary, _, code) = execute(opened, plan, args, guard, screen).await?;
     if !plan.is_empty() || args.format == RunFormat::Json {
         finish(&summary, args.format, true, screen)?;
     }

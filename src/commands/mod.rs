@@ -5,7 +5,9 @@ mod confirm;
 mod destroy;
 mod drift;
 mod graph;
+mod guard;
 mod local;
+mod lock;
 mod meta;
 mod output;
 mod plan;
@@ -59,6 +61,7 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<u8, Failure> {
         Command::Apply(args) => apply::run(globals, &args, screen).await,
         Command::Destroy(args) => destroy::run(globals, &args, screen).await,
         Command::Drift(args) => drift::run(globals, &args, screen).await,
+        Command::Lock(command) => lock::run(globals, &command, screen).await,
         Command::Output(args) => output::run(globals, &args, screen).await,
         Command::Show(args) => show::run(globals, &args, screen).await,
         Command::Send(args) => send::run(globals, &args, screen).await,

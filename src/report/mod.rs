@@ -4,6 +4,7 @@ pub mod documents;
 pub mod drift;
 pub mod events;
 pub mod local;
+pub mod lock;
 pub mod plan;
 pub mod progress;
 pub mod send;

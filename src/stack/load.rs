@@ -26,8 +26,8 @@ pub use super::variables::Inputs;
 const MASK: &str = "(sensitive)";
 
 /// Keys at the top of a stack file.
-pub(super) const KEYS: [&str; 8] =
-    ["stack", "region", "accounts", "variables", "tags", "resources", "outputs", "verify"];
+pub(super) const KEYS: [&str; 9] =
+    ["stack", "region", "accounts", "variables", "tags", "resources", "outputs", "verify", "lock"];
 
 /// A stack file that can be used.
 #[derive(Debug, Clone)]
@@ -88,6 +88,7 @@ impl Loader<'_> {
             region: self.region(&known, problems),
             accounts: self.accounts(&known, problems),
             canary: self.filled("verify", &known, problems).and_then(|section| super::canary::read(&section, problems)),
+            lock: self.filled("lock", &known, problems).and_then(|section| super::lock::read(&section, problems)),
             outputs: resources.1,
             resources: resources.0,
             secrets: self.variables.secrets.clone(),

@@ -12,6 +12,7 @@ mod given;
 mod grants;
 mod links;
 pub mod load;
+pub mod lock;
 pub mod problem;
 pub mod reference;
 mod render;
@@ -54,6 +55,8 @@ pub struct Stack {
     pub outputs: IndexMap<String, Value>,
     /// The record that `verify --canary` sends through.
     pub canary: Option<canary::Canary>,
+    /// Where runs that change the stack take turns.
+    pub lock: Option<lock::Lock>,
     /// Values of sensitive variables, to be masked wherever they would show.
     pub secrets: Vec<String>,
     /// Variables that were given a value from outside the file.

@@ -7,3 +7,4 @@ pub(crate) mod ministack;
 pub(crate) mod moto;
 pub(crate) mod proxy;
 pub(crate) mod sandbox;
+pub(crate) mod wire;

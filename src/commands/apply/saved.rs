@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::super::guard::{Guard, guarded};
 use super::super::plan::saved as keep;
 use super::super::{Opened, destroy, endpoint, enter, headline, inputs, load_file, planfile};
 use super::{converge, show};
@@ -27,19 +28,32 @@ pub(super) async fn run(globals: &Globals, args: &ApplyArgs, file: &Path, screen
     let opened = enter(globals, stack).await?;
     let place = Place::of(&opened.aws.place, endpoint(globals, &opened.aws));
     refusal.check(elsewhere(&saved.place, &place), screen)?;
+    let operation = if saved.goal.destroy { "destroy" } else { "apply" };
+    let work = async |guard: &Guard| alone(globals, args, (&saved, &refusal), &opened, guard, screen).await;
+    guarded(&opened, operation, &args.run, screen, work).await
+}
+
+/// Looks whether the plan still holds, and does it, while no other run may.
+async fn alone(
+    globals: &Globals,
+    args: &ApplyArgs,
+    (saved, refusal): (&Saved, &Refusal<'_>),
+    opened: &Opened,
+    guard: &Guard,
+    screen: &Screen,
+) -> Result<u8, Failure> {
     let live = opened.observe().await;
     let plan = plan::make(&opened.stack, &opened.graph, &live, &opened.aws.place, &saved.goal);
     check_readable(&live, &plan, screen)?;
-    refusal.check(compare(&saved, &keep(globals, &opened, &plan, &saved.goal)?), screen)?;
-    carry_out(globals, args, &saved, &opened, &plan, screen).await
+    refusal.check(compare(saved, &keep(globals, opened, &plan, &saved.goal)?), screen)?;
+    carry_out(globals, args, saved, (opened, &plan, guard), screen).await
 }
 
 async fn carry_out(
     globals: &Globals,
     args: &ApplyArgs,
     saved: &Saved,
-    opened: &Opened,
-    plan: &Plan,
+    (opened, plan, guard): (&Opened, &Plan, &Guard),
     screen: &Screen,
 ) -> Result<u8, Failure> {
     let what = if saved.goal.destroy { "Saved destruction of" } else { "Saved plan for" };
@@ -48,9 +62,9 @@ async fn carry_out(
         return Ok(1);
     }
     if saved.goal.destroy {
-        destroy::delete(opened, plan, &saved.goal, &args.run, screen).await
+        destroy::delete(opened, plan, &saved.goal, &args.run, guard, screen).await
     } else {
-        converge(opened, plan, &args.run, screen).await
+        converge(opened, plan, &args.run, guard, screen).await
     }
 }
 
