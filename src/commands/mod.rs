@@ -4,6 +4,7 @@ mod apply;
 mod confirm;
 mod destroy;
 mod graph;
+mod import_terraform;
 mod local;
 mod meta;
 mod output;
@@ -59,6 +60,7 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<u8, Failure> {
         Command::Send(args) => send::run(globals, &args, screen).await,
         Command::Verify(args) => verify::run(globals, &args, screen).await,
         Command::Graph(args) => graph::run(&args, screen),
+        Command::ImportTerraform(args) => import_terraform::run(&args, screen),
         Command::Schema => meta::schema(screen),
         Command::Completions { shell } => meta::completions(shell, screen),
         Command::Man => meta::man(screen),

@@ -6,6 +6,7 @@ pub mod local;
 pub mod plan;
 pub mod progress;
 pub mod send;
+pub mod terraform;
 pub mod values;
 pub mod verify;
 

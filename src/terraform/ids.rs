@@ -17,7 +17,11 @@ pub(super) fn assign(objects: &[(&[String], &str)]) -> Vec<String> {
     let mut taken = BTreeSet::new();
     let named = plain.iter().zip(objects).map(|(id, (_, kind))| {
         let noun = kind.rsplit('_').next().unwrap_or_default();
-        if users.get(id.as_str()).is_some_and(|count| *count > 1) && !id.ends_with(noun) { format!("{id}_{noun}") } else { id.clone() }
+        if users.get(id.as_str()).is_some_and(|count| *count > 1) && !id.ends_with(noun) {
+            format!("{id}_{noun}")
+        } else {
+            id.clone()
+        }
     });
     named.map(|id| free(id, &mut taken)).collect()
 }
@@ -52,7 +56,16 @@ mod tests {
 
     #[test]
     fn ids_are_words_and_unique() {
-        let all = [("a", "iam_role"), ("a", "iam_policy"), ("b", "iam_role"), ("b", "iam_role"), ("c[\"x y\"]", "t"), ("var", "t"), ("0", "t"), ("", "t")];
+        let all = [
+            ("a", "iam_role"),
+            ("a", "iam_policy"),
+            ("b", "iam_role"),
+            ("b", "iam_role"),
+            ("c[\"x y\"]", "t"),
+            ("var", "t"),
+            ("0", "t"),
+            ("", "t"),
+        ];
         let words: Vec<Vec<String>> = all.iter().map(|(word, _)| vec![(*word).to_owned()]).collect();
         let objects: Vec<_> = words.iter().zip(all).map(|(words, (_, kind))| (words.as_slice(), kind)).collect();
         let ids = assign(&objects);

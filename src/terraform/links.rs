@@ -77,7 +77,10 @@ impl Links {
 /// Tells whether a value is one that AWS made: an ARN, or an id such as `sg-0123456789abcdef0`.
 fn is_telling(value: &str) -> bool {
     let id = value.split_once('-').is_some_and(|(kind, rest)| {
-        kind.len() <= 8 && kind.bytes().all(|byte| byte.is_ascii_lowercase()) && rest.len() >= 8 && rest.bytes().all(|byte| byte.is_ascii_hexdigit())
+        kind.len() <= 8
+            && kind.bytes().all(|byte| byte.is_ascii_lowercase())
+            && rest.len() >= 8
+            && rest.bytes().all(|byte| byte.is_ascii_hexdigit())
     });
     value.starts_with("arn:") || id
 }

@@ -89,7 +89,8 @@ mod tests {
         let mut secrets = Secrets::default();
         let mut map = json!({"a": [{"b": "hunter2"}], "c": 5, "d": "", "e": "hunter2"}).as_object().unwrap().clone();
         let name = |name: &str| Step::Name(name.to_owned());
-        let paths = [vec![name("a"), Step::Index(0)], vec![name("c")], vec![name("d")], vec![name("x")], vec![name("e")]];
+        let paths =
+            [vec![name("a"), Step::Index(0)], vec![name("c")], vec![name("d")], vec![name("x")], vec![name("e")]];
         secrets.take(&mut map, &paths);
         assert!(!json!(map).to_string().contains("hunter2"));
         assert_eq!(secrets.of(map["c"].as_str().unwrap()), Some((1, &json!(5))));

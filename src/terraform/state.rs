@@ -87,7 +87,10 @@ pub fn read(text: &str) -> Result<State, Unreadable> {
             format!("it is a state file of version {old}, and only version 4 is read"),
             "let Terraform 0.12 or later write it anew: `terraform refresh`, then `terraform state pull`",
         )),
-        Some(new) => Err(unreadable(format!("it is a state file of version {new}, which is not known"), "this program reads version 4")),
+        Some(new) => Err(unreadable(
+            format!("it is a state file of version {new}, which is not known"),
+            "this program reads version 4",
+        )),
         None => Err(unreadable("it is JSON, but no state file: it has no `version`", PULL)),
     }
 }
@@ -275,7 +278,15 @@ mod tests {
             let error = read(text).unwrap_err();
             format!("{error} ({})", error.help)
         };
-        let texts = ["", "[]", "{}", "{\"version\": 3}", "{\"version\": 5}", "{\"encrypted_data\": \"x\"}", "{\"format_version\": \"1.0\"}"];
+        let texts = [
+            "",
+            "[]",
+            "{}",
+            "{\"version\": 3}",
+            "{\"version\": 5}",
+            "{\"encrypted_data\": \"x\"}",
+            "{\"format_version\": \"1.0\"}",
+        ];
         insta::assert_snapshot!(texts.map(told).join("\n"));
         assert!(read(&"[".repeat(100_000)).is_err());
     }
