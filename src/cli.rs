@@ -87,6 +87,11 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Draw the stack's resources and what they need
     Graph(GraphArgs),
+    /// Make a stack file of a Terraform or OpenTofu state file, without asking AWS anything
+    ///
+    /// Reads what `terraform state pull` or `terraform show -json` writes. Secrets are not written: they become
+    /// variables. The command that it prints takes over what AWS has, without making anything anew.
+    ImportTerraform(ImportTerraformArgs),
     /// Print the JSON Schema of stack files, for editors
     Schema,
     /// Print shell completions
@@ -402,6 +407,20 @@ pub struct GraphArgs {
     /// Language of the drawing
     #[arg(long, value_enum, default_value_t = GraphFormat::Dot, env = "STACKCTL_FORMAT")]
     pub format: GraphFormat,
+}
+
+/// Arguments of `import-terraform`.
+#[derive(Debug, Clone, Args)]
+pub struct ImportTerraformArgs {
+    /// State file, version 4, or the output of `terraform show -json`
+    #[arg(value_name = "TFSTATE")]
+    pub state: PathBuf,
+    /// Write the stack file here instead of printing it; the file must not exist
+    #[arg(long, value_name = "FILE", env = "STACKCTL_WRITE")]
+    pub write: Option<PathBuf>,
+    /// Name of the stack [default: that of the state file or its folder]
+    #[arg(long, value_name = "NAME", env = "STACKCTL_NAME")]
+    pub name: Option<String>,
 }
 
 /// What can be done with the local cloud.

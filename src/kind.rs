@@ -8,6 +8,7 @@
 mod changes;
 mod erased;
 mod path;
+mod peers;
 mod writes;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use crate::diff::{Change, Fields};
 pub use changes::Changes;
 pub use erased::Erased;
 pub use path::{Check, End, Holder, Hop, Need, Path, Side, State};
+pub use peers::{Attributes, Draft, Import, Peers, Piece, Terraform};
 pub use writes::{AnyWrites, Writes};
 
 /// Result of a verb.
@@ -241,6 +243,8 @@ pub trait Kind: Send + Sync + 'static {
     const GRANTS: &'static [Grant] = &[];
     /// What it is on the way of data.
     const PATH: Path = Path::NONE;
+    /// What other tools call its objects.
+    const PEERS: Peers = Peers::NONE;
 
     /// Wanted and found state.
     type Spec: Serialize + DeserializeOwned + JsonSchema + Clone + fmt::Debug + Send + Sync + 'static;
@@ -404,6 +408,8 @@ pub trait AnyKind: Send + Sync {
     async fn observe(&self, cx: &Cx, want: Option<&Value>) -> Result<Option<Found>>;
     /// What it is on the way of data.
     fn path(&self) -> Path;
+    /// What other tools call its objects.
+    fn peers(&self) -> Peers;
     /// See [`Kind::hops`].
     fn hops(&self, spec: &Value) -> Vec<Hop>;
     /// See [`Kind::role`].

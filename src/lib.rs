@@ -27,4 +27,5 @@ pub mod report;
 pub mod send;
 pub mod session;
 pub mod stack;
+pub mod terraform;
 pub mod verify;

@@ -6,6 +6,7 @@ mod destroy;
 mod drift;
 mod graph;
 mod guard;
+mod import_terraform;
 mod local;
 mod lock;
 mod meta;
@@ -67,6 +68,7 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<u8, Failure> {
         Command::Send(args) => send::run(globals, &args, screen).await,
         Command::Verify(args) => verify::run(globals, &args, screen).await,
         Command::Graph(args) => graph::run(&args, screen),
+        Command::ImportTerraform(args) => import_terraform::run(&args, screen),
         Command::Schema => meta::schema(screen),
         Command::Completions { shell } => meta::completions(shell, screen),
         Command::Man => meta::man(screen),
@@ -89,11 +91,12 @@ impl Opened {
 
 /// Loads the stack file, shows its warnings, and opens the way to AWS.
 async fn open(globals: &Globals, args: &StackArgs, screen: &mut Screen) -> Result<Opened, Failure> {
-    enter(globals, load_stack(args, screen)?).await
+    let stack = load_stack(args, screen)?;
+    enter(globals, stack, screen).await
 }
 
 /// Opens the way to where a stack lives.
-async fn enter(globals: &Globals, stack: Stack) -> Result<Opened, Failure> {
+async fn enter(globals: &Globals, stack: Stack, screen: &Screen) -> Result<Opened, Failure> {
     let graph = graph_of(&stack)?;
     let aws = session::open(&wish(globals), stack.region.as_deref()).await?;
     remark(&aws, screen);

@@ -8,6 +8,7 @@ pub mod lock;
 pub mod plan;
 pub mod progress;
 pub mod send;
+pub mod terraform;
 pub mod values;
 pub mod verify;
 

@@ -244,7 +244,9 @@ fn targets<'a>(drafts: &[Draft<'a>]) -> Targets<'a> {
     }
 }
 
-fn is_stack_name(name: &str) -> bool {
+/// Tells whether a text can be the name of a stack.
+#[must_use]
+pub fn is_stack_name(name: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     (1..=63).contains(&name.len())
         && name.bytes().next().is_some_and(letter)

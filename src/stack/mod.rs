@@ -25,6 +25,7 @@ mod substitute;
 pub mod suggest;
 mod text;
 pub mod variables;
+pub mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -25,7 +25,7 @@ pub(super) async fn run(globals: &Globals, args: &ApplyArgs, file: &Path, screen
     check_flags(args, &saved)?;
     refusal.check(before_any_call(globals, &saved), screen)?;
     let stack = load(args, &saved, screen)?;
-    let opened = enter(globals, stack).await?;
+    let opened = enter(globals, stack, screen).await?;
     let place = Place::of(&opened.aws.place, endpoint(globals, &opened.aws));
     refusal.check(elsewhere(&saved.place, &place), screen)?;
     let operation = if saved.goal.destroy { "destroy" } else { "apply" };
