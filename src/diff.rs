@@ -161,6 +161,12 @@ impl Fields {
         covers(&self.status, path)
     }
 
+    /// Tells whether any field says whether the object runs.
+    #[must_use]
+    pub fn has_status(&self) -> bool {
+        !self.status.is_empty()
+    }
+
     /// Tells whether a field lists things that people add one by one, such as rules.
     #[must_use]
     pub fn is_children(&self, path: &str) -> bool {

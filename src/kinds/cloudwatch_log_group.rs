@@ -77,6 +77,7 @@ impl Kind for CloudwatchLogGroup {
     const NAMING: Naming = Naming::Name { pattern: r"^[A-Za-z0-9._\-/#]{1,512}$" };
     const TAG_INDEX: Option<&'static str> = Some("logs:log-group");
     const READS: &'static [&'static str] = &["logs:DescribeLogGroups", "logs:ListTagsForResource"];
+    const LISTS: &'static [&'static str] = &[];
     const GRANTS: &'static [Grant] = &[
         Grant { verb: "logs", actions: &["logs:CreateLogStream", "logs:PutLogEvents"], resources: &[":*"] },
         Grant { verb: "write", actions: &["logs:CreateLogStream", "logs:PutLogEvents"], resources: &[":*"] },

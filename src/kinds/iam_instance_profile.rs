@@ -44,7 +44,8 @@ impl Kind for IamInstanceProfile {
     const DELETE_RANK: u8 = 70;
     const NAMING: Naming = Naming::Name { pattern: r"^[A-Za-z0-9_+=,.@-]{1,128}$" };
 
-    const READS: &'static [&'static str] = &["iam:GetInstanceProfile", "iam:ListInstanceProfiles"];
+    const READS: &'static [&'static str] = &["iam:GetInstanceProfile"];
+    const LISTS: &'static [&'static str] = &["iam:ListInstanceProfiles"];
     type Spec = Spec;
     type Outputs = ProfileOutputs;
 

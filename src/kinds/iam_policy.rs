@@ -57,13 +57,8 @@ impl Kind for IamPolicy {
     const DELETE_RANK: u8 = 85;
     const NAMING: Naming = Naming::Name { pattern: r"^[A-Za-z0-9_+=,.@-]{1,128}$" };
 
-    const READS: &'static [&'static str] = &[
-        "iam:GetPolicy",
-        "iam:GetPolicyVersion",
-        "iam:ListEntitiesForPolicy",
-        "iam:ListPolicies",
-        "iam:ListPolicyVersions",
-    ];
+    const READS: &'static [&'static str] = &["iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicies"];
+    const LISTS: &'static [&'static str] = &[];
     type Spec = Spec;
     type Outputs = PolicyOutputs;
 

@@ -101,15 +101,9 @@ impl Kind for KinesisStream {
     const DELETE_RANK: u8 = 50;
     const NAMING: Naming = Naming::Name { pattern: r"^[a-zA-Z0-9_.-]{1,128}$" };
     const TAG_INDEX: Option<&'static str> = Some("kinesis:stream");
-    const READS: &'static [&'static str] = &[
-        "kinesis:DescribeStreamSummary",
-        "kinesis:GetRecords",
-        "kinesis:GetShardIterator",
-        "kinesis:ListShards",
-        "kinesis:ListStreams",
-        "kinesis:ListTagsForResource",
-        "kinesis:ListTagsForStream",
-    ];
+    const READS: &'static [&'static str] = &["kinesis:DescribeStreamSummary", "kinesis:ListTagsForResource"];
+    const LISTS: &'static [&'static str] = &["kinesis:ListStreams", "kinesis:ListTagsForStream"];
+    const PROBES: &'static [&'static str] = &["kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards"];
     const GRANTS: &'static [Grant] = &[
         Grant {
             verb: "read",
