@@ -244,7 +244,7 @@ mod tests {
     fn new_fields_align_and_hide_what_is_empty() {
         let facts = Fields::of_schema(&json!({"properties": {"key": {"x-sensitive": true}}}));
         let value = json!({"name": "x", "shard_count": 1, "none": null, "text": "a\nb\n", "key": "k"});
-        insta::assert_snapshot!(fields(&masked(&facts, "", &value), 2, "+"), @r#"
+        insta::assert_snapshot!(fields(&facts.masked("", &value), 2, "+"), @r#"
           + name        = "x"
           + shard_count = 1
           + text:
