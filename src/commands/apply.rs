@@ -40,7 +40,7 @@ async fn alone(
     screen: &Screen,
 ) -> Result<u8, Failure> {
     let goal = goal(&args.goal, false, &opened.stack)?;
-    let live = opened.observe().await;
+    let live = opened.observe_for(&goal).await;
     let plan = plan::make(&opened.stack, &opened.graph, &live, &opened.aws.place, &goal);
     show(&headline("Apply of", opened, globals.local), &plan, args.run.format, screen)?;
     if plan.blocked.is_empty() && !plan.is_empty() {
@@ -52,13 +52,7 @@ async fn alone(
 }
 
 /// Carries out a plan that was agreed to, and tells how it ended.
-async fn converge(
-    opened: &Opened,
-    plan: &Plan,
-    args: &RunArgs,
-    guard: &Guard,
-    screen: &Screen,
-) -> Result<u8, Failure> {
+async fn converge(opened: &Opened, plan: &Plan, args: &RunArgs, guard: &Guard, screen: &Screen) -> Result<u8, Failure> {
     let (summary, outputs, code) = execute(opened, plan, args, guard, screen).await?;
     if !plan.is_empty() || args.format == RunFormat::Json {
         finish(&summary, args.format, false, screen)?;
