@@ -307,7 +307,7 @@ impl AnyKind for Fake {
     }
 
     fn peers(&self) -> crate::kind::Peers {
-        crate::kind::Peers::default()
+        crate::kind::Peers::NONE
     }
 
     fn path(&self) -> crate::kind::Path {
