@@ -61,7 +61,10 @@ fn check_truth(output: &Output, place: &str) {
     let names = |line: &str| line.contains("error: ") && line.contains(": ");
     assert!(output.stderr.lines().any(names), "{place}\n{output}");
     let advice = ["again", "help:"];
-    assert!(advice.iter().any(|word| output.stderr.contains(word) || output.stdout.contains(word)), "{place}\n{output}");
+    assert!(
+        advice.iter().any(|word| output.stderr.contains(word) || output.stdout.contains(word)),
+        "{place}\n{output}"
+    );
 }
 
 /// Makes, changes and deletes the stack.
