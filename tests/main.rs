@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod build;
+mod ci_examples;
 mod cli;
 mod data_path;
+mod drift_formats;
 mod functions;
 mod imports;
 mod lifecycle;

@@ -32,6 +32,7 @@ pub fn assess(stack: &Stack, graph: &Graph, live: &Live, extras: &[Extra], place
         entries,
         unread,
         expired: Vec::new(),
+        unused: Vec::new(),
     }
 }
 
@@ -123,6 +124,7 @@ impl View<'_> {
                 wanted: shown(&change.after),
                 live: shown(&change.before),
                 note: None,
+                line: None,
             });
         }
         if findings.first().is_none_or(|finding| finding.class != Class::LookAlike) {
@@ -157,7 +159,14 @@ impl View<'_> {
             };
             // Marks of ownership are never a matter of the file.
             let class = if [marks::STACK, marks::RESOURCE].contains(&key.as_str()) { Class::Drifted } else { side };
-            Finding { class, wanted: shown(set.get(key)), live: shown(found.tags.get(key)), path, note: None }
+            Finding {
+                class,
+                wanted: shown(set.get(key)),
+                live: shown(found.tags.get(key)),
+                path,
+                note: None,
+                line: None,
+            }
         };
         keys.iter().map(finding).collect()
     }
@@ -194,7 +203,7 @@ impl View<'_> {
 }
 
 fn whole(class: Class, note: Option<String>) -> Finding {
-    Finding { class, path: String::new(), wanted: Value::Null, live: Value::Null, note }
+    Finding { class, path: String::new(), wanted: Value::Null, live: Value::Null, note, line: None }
 }
 
 fn undeclared(extra: &Extra) -> Finding {
@@ -204,6 +213,7 @@ fn undeclared(extra: &Extra) -> Finding {
         wanted: Value::Null,
         live: extra.physical.clone().into(),
         note: None,
+        line: None,
     }
 }
 

@@ -28,7 +28,7 @@ use super::router::{self, Caller, Form, Route};
 use super::sns::outbox;
 use super::store::{Store, Table};
 use super::sts::session;
-use super::{Call, Fault, Input, Outcome, Settings, access, envelope, lambda};
+use super::{Call, Fault, Input, Outcome, Settings, access, cloudtrail, envelope, lambda};
 
 const LOCK: &str = "lock";
 const LISTENER: &str = "listener";
@@ -202,6 +202,7 @@ impl Cloud {
             Handler::Tables => self.inner.tables.handle(rows, call),
             Handler::Functions => lambda::handle(self, call).await,
         };
+        cloudtrail::record(rows, entry, call, &outcome)?;
         if stirs(entry, &call.operation) {
             self.inner.bell.send_modify(|count| *count += 1);
         }

@@ -9,6 +9,7 @@ mod common;
 pub(crate) mod fake;
 mod fields;
 mod grants;
+pub mod ignore;
 mod links;
 pub mod load;
 pub mod problem;
@@ -51,6 +52,8 @@ pub struct Stack {
     pub outputs: IndexMap<String, Value>,
     /// The record that `verify --canary` sends through.
     pub canary: Option<canary::Canary>,
+    /// What the drift check overlooks.
+    pub ignore: Vec<ignore::Rule>,
     /// Values of sensitive variables, to be masked wherever they would show.
     pub secrets: Vec<String>,
     /// The file's text and the places in it, for messages about it after loading.
