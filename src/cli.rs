@@ -92,8 +92,8 @@ pub enum Command {
     /// Reads what `terraform state pull` or `terraform show -json` writes. Secrets are not written: they become
     /// variables. The command that it prints takes over what AWS has, without making anything anew.
     ImportTerraform(ImportTerraformArgs),
-    /// Print the JSON Schema of stack files, for editors
-    Schema,
+    /// Print the JSON Schema of stack files, for editors, or of a report
+    Schema(SchemaArgs),
     /// Print shell completions
     Completions {
         /// Shell to complete for
@@ -271,6 +271,9 @@ pub struct DriftArgs {
     /// How to print the report
     #[arg(long, value_enum, default_value_t = DriftFormat::Text, env = "STACKCTL_FORMAT")]
     pub format: DriftFormat,
+    /// Also write the report to a file in another format, from the same check
+    #[arg(long = "write", value_name = "FORMAT=FILE", env = "STACKCTL_WRITE", value_delimiter = ',')]
+    pub writes: Vec<String>,
     /// Exit with 0 whatever is found
     #[arg(long, env = "STACKCTL_REPORT_ONLY", value_parser = BoolishValueParser::new())]
     pub report_only: bool,
@@ -319,6 +322,23 @@ pub enum DriftFormat {
     Sarif,
     /// Annotations, step summary and outputs of GitHub Actions
     Github,
+}
+
+/// Arguments of `schema`.
+#[derive(Debug, Clone, Args)]
+pub struct SchemaArgs {
+    /// What is described
+    #[arg(long, value_enum, default_value_t = Described::Stack, env = "STACKCTL_OF")]
+    pub of: Described,
+}
+
+/// What has a JSON Schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Described {
+    /// Stack files
+    Stack,
+    /// Reports of `drift --format json`
+    Drift,
 }
 
 /// Arguments of `output`.

@@ -3,9 +3,11 @@
 
 mod build;
 mod chaos;
+mod ci_examples;
 mod cli;
 mod crash;
 mod data_path;
+mod drift_formats;
 mod faults;
 mod functions;
 mod imports;

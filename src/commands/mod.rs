@@ -1,6 +1,7 @@
 //! One file per command: load, observe, plan or apply, and choose how to show it.
 
 mod apply;
+mod ci;
 mod confirm;
 mod destroy;
 mod drift;
@@ -69,7 +70,7 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<u8, Failure> {
         Command::Verify(args) => verify::run(globals, &args, screen).await,
         Command::Graph(args) => graph::run(&args, screen),
         Command::ImportTerraform(args) => import_terraform::run(&args, screen),
-        Command::Schema => meta::schema(screen),
+        Command::Schema(args) => meta::schema(&args, screen),
         Command::Completions { shell } => meta::completions(shell, screen),
         Command::Man => meta::man(screen),
         Command::Local(command) => local::run(globals, &command, screen).await,

@@ -10,6 +10,7 @@ pub(crate) mod fake;
 mod fields;
 mod given;
 mod grants;
+pub mod ignore;
 mod links;
 pub mod load;
 pub mod lock;
@@ -58,6 +59,8 @@ pub struct Stack {
     pub canary: Option<canary::Canary>,
     /// Where runs that change the stack take turns.
     pub lock: Option<lock::Lock>,
+    /// What the drift check overlooks.
+    pub ignore: Vec<ignore::Rule>,
     /// Values of sensitive variables, to be masked wherever they would show.
     pub secrets: Vec<String>,
     /// Variables that were given a value from outside the file.
