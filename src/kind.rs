@@ -27,7 +27,10 @@ use crate::diff::{Change, Fields};
 pub use changes::Changes;
 pub use erased::Erased;
 pub use path::{Check, End, Holder, Hop, Need, Path, Side, State};
-pub use peers::{Attributes, Draft, Import, Peers, Piece, Terraform};
+pub use peers::{
+    Attributes, CloudFormation, Draft, Import, PARAMETER, Peers, Piece, TagForm, Terraform, parameter, pascal,
+    pascal_word, properties,
+};
 pub use writes::{AnyWrites, Writes};
 
 /// Result of a verb.

@@ -12,6 +12,7 @@ pub mod cli;
 pub mod commands;
 pub mod diff;
 pub mod entry;
+pub mod export;
 pub mod failure;
 pub mod graph;
 pub mod kind;

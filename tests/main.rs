@@ -17,4 +17,5 @@ mod schema;
 mod send;
 mod stack_files;
 mod support;
+mod terraform;
 mod verify;

@@ -22,7 +22,7 @@ pub(super) async fn run(globals: &Globals, args: &ApplyArgs, screen: &mut Screen
     check_asking(args.run.auto_approve)?;
     let opened = open(globals, &args.stack, screen).await?;
     let goal = goal(&args.goal, false, &opened.stack)?;
-    let live = opened.observe().await;
+    let live = opened.observe_for(&goal, screen).await;
     let plan = plan::make(&opened.stack, &opened.graph, &live, &opened.aws.place, &goal);
     show(&headline("Apply of", &opened, globals.local), &plan, args.run.format, screen)?;
     if plan.blocked.is_empty() && !plan.is_empty() {

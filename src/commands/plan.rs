@@ -13,7 +13,7 @@ const CHANGES: u8 = 2;
 pub(super) async fn run(globals: &Globals, args: &PlanArgs, screen: &mut Screen) -> Result<u8, Failure> {
     let opened = open(globals, &args.stack, screen).await?;
     let goal = goal(&args.goal, args.destroy, &opened.stack)?;
-    let live = opened.observe().await;
+    let live = opened.observe_for(&goal, screen).await;
     let plan = plan::make(&opened.stack, &opened.graph, &live, &opened.aws.place, &goal);
     match args.format {
         PlanFormat::Text => {

@@ -2,6 +2,7 @@
 
 pub mod documents;
 pub mod events;
+pub mod export;
 pub mod local;
 pub mod plan;
 pub mod progress;

@@ -26,8 +26,8 @@ pub use super::variables::Inputs;
 const MASK: &str = "(sensitive)";
 
 /// Keys at the top of a stack file.
-pub(super) const KEYS: [&str; 8] =
-    ["stack", "region", "accounts", "variables", "tags", "resources", "outputs", "verify"];
+pub(super) const KEYS: [&str; 9] =
+    ["stack", "region", "accounts", "variables", "tags", "resources", "moved", "outputs", "verify"];
 
 /// A stack file that can be used.
 #[derive(Debug, Clone)]
@@ -88,6 +88,7 @@ impl Loader<'_> {
             region: self.region(&known, problems),
             accounts: self.accounts(&known, problems),
             canary: self.filled("verify", &known, problems).and_then(|section| super::canary::read(&section, problems)),
+            moved: self.moved(problems),
             outputs: resources.1,
             resources: resources.0,
             secrets: self.variables.secrets.clone(),
@@ -201,6 +202,16 @@ impl Loader<'_> {
         cycles(&links, problems);
         super::resource::check_names(&finished, problems);
         (finished, self.outputs(known, &targets, problems))
+    }
+
+    fn moved(&self, problems: &mut Vec<Problem>) -> IndexMap<String, String> {
+        let empty = Map::new();
+        let listed = self.root.get("resources").and_then(Value::as_object).unwrap_or(&empty);
+        let kind_of = |id: &str| {
+            let name = listed.get(id)?.get("type")?.as_str()?;
+            self.kinds.iter().copied().find(|kind| kind.type_name() == name)
+        };
+        super::moves::read(self.root.get("moved"), listed, kind_of, problems)
     }
 
     fn outputs(

@@ -11,6 +11,7 @@ mod fields;
 mod grants;
 mod links;
 pub mod load;
+mod moves;
 pub mod problem;
 pub mod reference;
 mod render;
@@ -50,6 +51,8 @@ pub struct Stack {
     pub resources: IndexMap<String, Resource>,
     /// Outputs, as templates.
     pub outputs: IndexMap<String, Value>,
+    /// Ids of today by former ones.
+    pub moved: IndexMap<String, String>,
     /// The record that `verify --canary` sends through.
     pub canary: Option<canary::Canary>,
     /// Values of sensitive variables, to be masked wherever they would show.

@@ -1,8 +1,8 @@
 //! Instances in Terraform: `aws_instance` and `aws_spot_instance_request`.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::kind::{Attributes, Draft, Found, Import, Peers, Piece, Terraform};
+use crate::kind::{Attributes, CloudFormation, Draft, Found, Import, Peers, Piece, TagForm, Terraform, properties};
 
 const SPOT: &str = "aws_spot_instance_request";
 
@@ -16,6 +16,12 @@ pub(super) const PEERS: Peers = Peers {
         physical: &["spot_instance_id", "id"],
         read,
         imports,
+    }),
+    cloudformation: Some(CloudFormation {
+        kind: "AWS::EC2::Instance",
+        identifier: ("InstanceId", "id"),
+        tags: TagForm::List,
+        properties: describe,
     }),
 };
 
@@ -108,4 +114,29 @@ fn volume(device: &Attributes<'_>) -> Value {
 
 fn imports(found: &Found) -> Vec<Import> {
     Import::whole("aws_instance", &found.physical)
+}
+
+fn describe(found: &Found) -> Result<Map<String, Value>, String> {
+    if found.spec.get("spot") == Some(&true.into()) {
+        return Err("CloudFormation describes spot instances by launch templates only".to_owned());
+    }
+    let fields = [
+        ("image_id", "ImageId"),
+        ("instance_type", "InstanceType"),
+        ("key_name", "KeyName"),
+        ("subnet_id", "SubnetId"),
+        ("security_group_ids", "SecurityGroupIds"),
+        ("iam_instance_profile", "IamInstanceProfile"),
+        ("monitoring", "Monitoring"),
+        ("disable_api_termination", "DisableApiTermination"),
+        ("source_dest_check", "SourceDestCheck"),
+        ("ebs_optimized", "EbsOptimized"),
+        ("instance_initiated_shutdown_behavior", "InstanceInitiatedShutdownBehavior"),
+        ("tenancy", "Tenancy"),
+    ];
+    let mut all = properties(found, &fields);
+    if let Some(script) = found.spec.get("user_data_text").filter(|script| !script.is_null()) {
+        all.insert("UserData".to_owned(), json!({"Fn::Base64": script}));
+    }
+    Ok(all)
 }
