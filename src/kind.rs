@@ -411,7 +411,9 @@ pub trait AnyKind: Send + Sync {
     /// What it is on the way of data.
     fn path(&self) -> Path;
     /// What other tools call its objects.
-    fn peers(&self) -> Peers;
+    fn peers(&self) -> Peers {
+        Peers::NONE
+    }
     /// See [`Kind::hops`].
     fn hops(&self, spec: &Value) -> Vec<Hop>;
     /// See [`Kind::role`].

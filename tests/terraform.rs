@@ -247,3 +247,44 @@ fn moved_resources_keep_their_objects() {
     sandbox.run(&["plan", "--detailed-exitcode"]).code(0).has("No changes.");
     sandbox.ok(&["destroy", "-y"]).has("nothing is left");
 }
+
+#[test]
+fn a_stack_is_exported_for_other_tools() {
+    let sandbox = Sandbox::with_stacks().local();
+    let file = "stacks/airline_tickets.yaml";
+    let run =
+        |command: &[&str]| sandbox.run(&[command, &[file, "--var", &format!("phone={PHONE}")]].concat()).lacks(PHONE);
+    run(&["apply", "-y"]).code(0);
+    let blocks = run(&["export", "--format", "terraform-import"]).code(0).has("20 resources exported");
+    for (to, id) in [
+        ("aws_kinesis_stream.airline_tickets", "airline_tickets"),
+        ("aws_iam_role_policy.collector_role_grants", "Lambda-TicketsProcessingRole:grants"),
+        ("aws_sns_topic.airlines", "arn:aws:sns:us-east-1:000000000000:Airlines"),
+    ] {
+        assert!(blocks.stdout.contains(&format!("import {{\n  to = {to}\n  id = \"{id}\"\n}}\n")), "{blocks}");
+    }
+    let out = run(&["export", "--format", "cloudformation", "--write", "out"]).code(0);
+    let out =
+        out.has("analytics: CloudFormation cannot import this type").has("producer: CloudFormation describes spot");
+    assert!(out.stderr.contains("CollectorCodeBucket") && out.stderr.contains("PhoneSubscriptionEndpoint"), "{out}");
+    let read = |name: &str| fs_err::read_to_string(sandbox.dir().join("out").join(name)).unwrap();
+    let (template, list) = (read("template.json"), read("resources-to-import.json"));
+    assert!(!template.contains(PHONE) && !template.contains("stackctl:"), "{template}");
+    let template: Value = serde_json::from_str(&template).unwrap();
+    let resources = template["Resources"].as_object().unwrap();
+    assert!(resources.values().all(|resource| resource["DeletionPolicy"] == "Retain"));
+    let list: Vec<Value> = serde_json::from_str(&list).unwrap();
+    assert_eq!((list.len(), resources.len()), (18, 18));
+    for import in &list {
+        let resource = &resources[import["LogicalResourceId"].as_str().unwrap()];
+        assert_eq!(resource["Type"], import["ResourceType"]);
+        let identifier = import["ResourceIdentifier"].as_object().unwrap().values().next().unwrap();
+        assert!(identifier.as_str().is_some_and(|text| !text.is_empty()), "{import}");
+    }
+    assert_eq!(
+        resources["Tickets"]["Properties"]["KeySchema"],
+        json!([{"AttributeName": "record_id", "KeyType": "HASH"}])
+    );
+    assert_eq!(resources["PhoneSubscription"]["Properties"]["Endpoint"], json!({"Ref": "PhoneSubscriptionEndpoint"}));
+    run(&["export", "--format", "cloudformation", "--write", "out"]).code(1).has("exists already");
+}
