@@ -301,17 +301,17 @@ fn parameters_and_secrets() {
         (
             "aws_ssm_parameter",
             "open",
-            json!({"name": "/open", "type": "String", "value": "same-secret", "insecure_value": "shown", "SENSITIVE": value}),
+            json!({"name": "/open", "type": "String", "value": "samesecret-1", "insecure_value": "shown", "SENSITIVE": value}),
         ),
         (
             "aws_ssm_parameter",
             "token",
-            json!({"name": "/token", "type": "SecureString", "value": "same-secret", "key_id": "alias/k"}),
+            json!({"name": "/token", "type": "SecureString", "value": "samesecret-1", "key_id": "alias/k"}),
         ),
         (
             "aws_ssm_parameter",
             "twin",
-            json!({"name": "/twin", "type": "SecureString", "value": "same-secret", "SENSITIVE": value}),
+            json!({"name": "/twin", "type": "SecureString", "value": "samesecret-1", "SENSITIVE": value}),
         ),
         (
             "aws_ssm_parameter",
@@ -325,7 +325,7 @@ fn parameters_and_secrets() {
         ),
     ]);
     check(&made);
-    assert!(!told(&made).contains("same-secret") && made.secrets.contains(&"same-secret".to_owned()));
+    assert!(!told(&made).contains("samesecret-1") && made.secrets.contains(&"samesecret-1".to_owned()));
     insta::assert_snapshot!(told(&made));
 }
 

@@ -94,7 +94,8 @@ fn read_script(from: &Attributes<'_>, draft: &mut Draft) {
     }
 }
 
-/// Reads CPU credits where they are not what the type has anyway (`facts/aws.md` 12b).
+/// Reads CPU credits where they are not what the type has anyway (EC2 user guide: T2 has `standard`, all later ones
+/// `unlimited`).
 fn read_credits(from: &Attributes<'_>, draft: &mut Draft) {
     let usual =
         if from.text("instance_type").is_some_and(|kind| kind.starts_with("t2.")) { "standard" } else { "unlimited" };
