@@ -21,6 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "aws",
             "cli",
             "diff",
+            "export",
             "failure",
             "graph",
             "kind",

@@ -232,7 +232,10 @@ fn moved_resources_keep_their_objects() {
     let plan = sandbox.run(&["plan", "--detailed-exitcode"]).code(2).has("0 to add, 3 to change, 0 to destroy");
     let plan = plan.has("moved from old_box").has("moved from old_phone").has("moved from old_stream");
     assert!(
-        plan.stdout.lines().filter(|line| line.contains("tags.")).all(|line| line.contains("stackctl:resource")),
+        plan.stdout
+            .lines()
+            .filter(|line| line.contains("tags."))
+            .all(|line| line.contains("stackctl:resource") || line.contains("tags.Name")),
         "{plan}"
     );
     sandbox.ok(&["apply", "-y"]);
