@@ -87,6 +87,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Draw the stack's resources and what they need
     Graph(GraphArgs),
+    /// Write what the stack has in AWS for another tool that is to take it over; reads only
+    Export(ExportArgs),
     /// Make a stack file of a Terraform or OpenTofu state file, without asking AWS anything
     ///
     /// Reads what `terraform state pull` or `terraform show -json` writes. Secrets are not written: they become
@@ -143,8 +145,8 @@ pub struct GoalArgs {
     /// Replace this resource although nothing forces it
     #[arg(long = "replace", value_name = "ID", value_delimiter = ',', env = "STACKCTL_REPLACE")]
     pub replace: Vec<String>,
-    /// Take over what already exists under this resource's name; `all` for every one
-    #[arg(long = "adopt", value_name = "ID|all", value_delimiter = ',', env = "STACKCTL_ADOPT")]
+    /// Take over what already exists under this resource's name, or by its identifier in AWS; `all` for every one
+    #[arg(long = "adopt", value_name = "ID[=PHYSICAL]|all", value_delimiter = ',', env = "STACKCTL_ADOPT")]
     pub adopt: Vec<String>,
     /// Delete what hangs on this resource and the file does not list, such as subscriptions; `all` for every resource
     #[arg(long = "prune", value_name = "ID|all", value_delimiter = ',', env = "STACKCTL_PRUNE")]
@@ -432,6 +434,20 @@ pub struct GraphArgs {
     pub format: GraphFormat,
 }
 
+/// Arguments of `export`.
+#[derive(Debug, Clone, Args)]
+pub struct ExportArgs {
+    /// The stack.
+    #[command(flatten)]
+    pub stack: StackArgs,
+    /// For which tool
+    #[arg(long, value_enum, env = "STACKCTL_FORMAT")]
+    pub format: ExportFormat,
+    /// Write the files into this folder instead of printing them; none of them may exist
+    #[arg(long, value_name = "DIR", env = "STACKCTL_WRITE")]
+    pub write: Option<PathBuf>,
+}
+
 /// Arguments of `import-terraform`.
 #[derive(Debug, Clone, Args)]
 pub struct ImportTerraformArgs {
@@ -509,6 +525,15 @@ pub enum RunFormat {
     Text,
     /// For programs
     Json,
+}
+
+/// Tools that can take a stack over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// A template and a list of what to import into it
+    Cloudformation,
+    /// Import blocks, for Terraform 1.5 or later and OpenTofu
+    TerraformImport,
 }
 
 /// How graphs are drawn.

@@ -112,17 +112,32 @@ pub fn is_unmarked(resource: &Resource, found: &Found) -> bool {
     resource.kind.tagging() == Tagging::Full && !found.tags.contains_key(marks::SPEC)
 }
 
+/// Identifiers in AWS that the user gives, by logical id.
+pub type Given = BTreeMap<String, String>;
+
+/// Tells whether an object is the one that an identifier of the user's means: as its kind addresses it, or by an output.
+#[must_use]
+pub fn is_meant(found: &Found, given: &str) -> bool {
+    found.physical == given || found.outputs.values().any(|value| value.as_str() == Some(given))
+}
+
 /// Observes all resources of a stack, and sweeps for what it owns besides.
 pub async fn observe(aws: &Arc<Aws>, stack: &Stack, kinds: &[&'static dyn AnyKind]) -> Live {
+    observe_given(aws, stack, kinds, &Given::new()).await
+}
+
+/// The same, with identifiers of objects that only the user can tell.
+pub async fn observe_given(aws: &Arc<Aws>, stack: &Stack, kinds: &[&'static dyn AnyKind], given: &Given) -> Live {
     let mut live = Live::default();
     let mut outputs = predictions(stack, &aws.place);
     let (assigned, named): (Vec<_>, Vec<_>) = stack.resources.values().partition(|resource| needs_want(resource));
+    let sight = Sight { aws, stack, given };
     // What has a name needs nothing of the sweep, and what has none can mostly be found by what it refers to, so all of
     // that goes at once; the sweep then tells whether it was the right one.
     let (swept, answers, guesses) = futures::join!(
         sweep(aws, &stack.name, kinds, &mut live.unreadable),
-        look_all(aws, stack, named, &[], &outputs),
-        guess_all(aws, stack, &assigned, &outputs)
+        look_all(&sight, named, &[], &outputs),
+        guess_all(&sight, &assigned, &outputs)
     );
     keep_all(&mut live, &mut outputs, answers);
     let confirmed: Looks = guesses.into_iter().filter(|(id, answer)| is_confirmed(stack, id, answer, &swept)).collect();
@@ -130,10 +145,10 @@ pub async fn observe(aws: &Arc<Aws>, stack: &Stack, kinds: &[&'static dyn AnyKin
         assigned.into_iter().filter(|resource| confirmed.iter().all(|(id, _)| *id != resource.id)).collect();
     keep_all(&mut live, &mut outputs, confirmed);
     let (late, early): (Vec<_>, Vec<_>) =
-        assigned.into_iter().partition(|resource| candidates(resource, &swept).len() != 1);
+        assigned.into_iter().partition(|resource| candidates(stack, resource, &swept).len() != 1);
     // What has no name of its own is found, or told from its twins, by what it refers to: that is looked at before.
     for wave in [early, late] {
-        let answers = look_all(aws, stack, wave, &swept, &outputs).await;
+        let answers = look_all(&sight, wave, &swept, &outputs).await;
         keep_all(&mut live, &mut outputs, answers);
     }
     live.orphans = orphans(aws, stack, &swept, &live.found, &mut live.unreadable).await;
@@ -228,25 +243,28 @@ fn claimed(stack: &Stack, live: &Live) -> BTreeSet<(&'static str, String)> {
 
 type Looks = Vec<(String, Result<Option<Found>, KindError>)>;
 
+/// What every look needs.
+struct Sight<'a> {
+    aws: &'a Arc<Aws>,
+    stack: &'a Stack,
+    given: &'a Given,
+}
+
 async fn look_all(
-    aws: &Arc<Aws>,
-    stack: &Stack,
+    sight: &Sight<'_>,
     resources: Vec<&Resource>,
     swept: &[(&'static dyn AnyKind, Owned)],
     outputs: &BTreeMap<String, Outputs>,
 ) -> Looks {
-    let looks = resources.into_iter().map(|resource| look(aws, stack, resource, swept, outputs));
+    let looks = resources.into_iter().map(|resource| look(sight, resource, swept, outputs));
     stream::iter(looks).buffer_unordered(CONCURRENCY).collect().await
 }
 
 /// Looks for things without names by what is wanted of them, where that is known before anything is looked at.
-async fn guess_all(
-    aws: &Arc<Aws>,
-    stack: &Stack,
-    resources: &[&Resource],
-    outputs: &BTreeMap<String, Outputs>,
-) -> Looks {
-    let wants = resources.iter().map(|resource| (*resource, wanted(stack, &aws.place, resource, outputs)));
+async fn guess_all(sight: &Sight<'_>, resources: &[&Resource], outputs: &BTreeMap<String, Outputs>) -> Looks {
+    let Sight { aws, stack, given } = *sight;
+    let open = resources.iter().filter(|resource| !given.contains_key(&resource.id));
+    let wants = open.map(|resource| (*resource, wanted(stack, &aws.place, resource, outputs)));
     let looks = wants.filter(|(_, want)| !is_unknown(want)).map(|(resource, want)| async move {
         let cx = Cx::new(aws.clone(), stack.key(resource));
         (resource.id.clone(), resource.kind.observe(&cx, Some(&want)).await)
@@ -261,7 +279,7 @@ fn is_confirmed(
     answer: &Result<Option<Found>, KindError>,
     swept: &[(&'static dyn AnyKind, Owned)],
 ) -> bool {
-    let marked = stack.resources.get(id).map(|resource| candidates(resource, swept)).unwrap_or_default();
+    let marked = stack.resources.get(id).map(|resource| candidates(stack, resource, swept)).unwrap_or_default();
     match (answer, &marked[..]) {
         (Ok(_), []) => true,
         (Ok(Some(found)), [only]) => only.physical == found.physical,
@@ -294,23 +312,22 @@ fn needs_want(resource: &Resource) -> bool {
 }
 
 async fn look(
-    aws: &Arc<Aws>,
-    stack: &Stack,
+    sight: &Sight<'_>,
     resource: &Resource,
     swept: &[(&'static dyn AnyKind, Owned)],
     outputs: &BTreeMap<String, Outputs>,
 ) -> (String, Result<Option<Found>, KindError>) {
-    let want = wanted(stack, &aws.place, resource, outputs);
-    (resource.id.clone(), find(aws, stack, resource, swept, &want).await)
+    let want = wanted(sight.stack, &sight.aws.place, resource, outputs);
+    (resource.id.clone(), find(sight, resource, swept, &want).await)
 }
 
 async fn find(
-    aws: &Arc<Aws>,
-    stack: &Stack,
+    sight: &Sight<'_>,
     resource: &Resource,
     swept: &[(&'static dyn AnyKind, Owned)],
     want: &Value,
 ) -> Result<Option<Found>, KindError> {
+    let Sight { aws, stack, given } = *sight;
     let known = (!is_unknown(want)).then_some(want);
     let observe = async |physical: Option<String>| {
         let key = Key { physical, ..stack.key(resource) };
@@ -320,17 +337,23 @@ async fn find(
         return observe(None).await;
     }
     // The tagging API lists what was deleted, too, for a while: the first one that is there counts.
-    for physical in ranked(&candidates(resource, swept), want, stack, resource) {
+    for physical in ranked(&candidates(stack, resource, swept), want, stack, resource) {
         if let Some(found) = observe(Some(physical)).await? {
             return Ok(Some(found));
         }
     }
-    if known.is_none() { Ok(None) } else { observe(None).await }
+    let alike = if known.is_none() { None } else { observe(None).await? };
+    match (alike, given.get(&resource.id)) {
+        (Some(found), Some(given)) if is_meant(&found, given) => Ok(Some(found)),
+        (_, Some(given)) => observe(Some(given.clone())).await,
+        (alike, None) => Ok(alike),
+    }
 }
 
-fn candidates<'a>(resource: &Resource, swept: &'a [(&'static dyn AnyKind, Owned)]) -> Vec<&'a Owned> {
+fn candidates<'a>(stack: &Stack, resource: &Resource, swept: &'a [(&'static dyn AnyKind, Owned)]) -> Vec<&'a Owned> {
     let same = |kind: &dyn AnyKind, owned: &Owned| {
-        kind.type_name() == resource.kind.type_name() && marks::resource_of(&owned.tags) == Some(&resource.id)
+        let is_of = |id: &str| id == resource.id || stack.moved.get(id) == Some(&resource.id);
+        kind.type_name() == resource.kind.type_name() && marks::resource_of(&owned.tags).is_some_and(is_of)
     };
     swept.iter().filter(|(kind, owned)| same(*kind, owned)).map(|(_, owned)| owned).collect()
 }

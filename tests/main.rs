@@ -25,4 +25,5 @@ mod schema;
 mod send;
 mod stack_files;
 mod support;
+mod terraform;
 mod verify;

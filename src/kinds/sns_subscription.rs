@@ -176,12 +176,17 @@ impl Writes for SnsSubscription {
             cx.note("the topic is not of this stack, so the subscription cannot be marked");
             return Ok(());
         }
-        let entries = entry::of_resource(&handle.topic, &tags, &cx.key.id);
-        let before = entries.into_iter().find(|entry| entry.handle == handle);
-        let mut marks = before.map(|entry| entry.marks(&cx.key.stack, &cx.key.id)).unwrap_or_default();
+        let before: Vec<_> =
+            entry::all(&handle.topic, &tags).into_iter().filter(|(_, entry)| entry.handle == handle).collect();
+        let own = before.iter().find(|(id, _)| *id == cx.key.id).or(before.first());
+        let mut marks = own.map(|(_, entry)| entry.marks(&cx.key.stack, &cx.key.id)).unwrap_or_default();
         marks.retain(|key, _| !remove.contains(key));
         marks.extend(set.clone());
-        write_entry(cx, &handle, &marks).await
+        write_entry(cx, &handle, &marks).await?;
+        // The mark of a former id, once the new one is there.
+        let former = before.iter().filter(|(id, _)| *id != cx.key.id).map(|(id, _)| entry::tag_key(id, &handle));
+        let former: Vec<String> = former.collect();
+        if former.is_empty() { Ok(()) } else { retag_topic(cx, &handle.topic, &Tags::new(), &former).await }
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod documents;
 pub mod drift;
 pub mod events;
+pub mod export;
 pub mod local;
 pub mod lock;
 pub mod plan;

@@ -13,6 +13,7 @@ mod grants;
 pub mod ignore;
 mod links;
 pub mod load;
+mod moves;
 pub mod lock;
 pub mod problem;
 pub mod reference;
@@ -55,6 +56,8 @@ pub struct Stack {
     pub resources: IndexMap<String, Resource>,
     /// Outputs, as templates.
     pub outputs: IndexMap<String, Value>,
+    /// Ids of today by former ones.
+    pub moved: IndexMap<String, String>,
     /// The record that `verify --canary` sends through.
     pub canary: Option<canary::Canary>,
     /// Where runs that change the stack take turns.

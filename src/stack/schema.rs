@@ -46,6 +46,11 @@ fn top() -> Value {
             "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_-]*$"},
             "additionalProperties": {"$ref": "#/$defs/resource"},
         },
+        "moved": {
+            "description": "Ids of today by former ones, as `{old: new}`: what AWS has under a former id is kept and not made anew.",
+            "type": "object",
+            "additionalProperties": {"type": "string"},
+        },
         "verify": verify(),
         "lock": lock(),
         "drift": drift(),

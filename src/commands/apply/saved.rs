@@ -42,7 +42,7 @@ async fn alone(
     guard: &Guard,
     screen: &Screen,
 ) -> Result<u8, Failure> {
-    let live = opened.observe().await;
+    let live = opened.observe_for(&saved.goal, screen).await;
     let plan = plan::make(&opened.stack, &opened.graph, &live, &opened.aws.place, &saved.goal);
     check_readable(&live, &plan, screen)?;
     refusal.check(&compare(saved, &keep(globals, opened, &plan, &saved.goal)?), screen)?;
