@@ -186,7 +186,7 @@ pub struct RunArgs {
     #[arg(short = 'y', long, alias = "yes", env = "STACKCTL_AUTO_APPROVE", value_parser = BoolishValueParser::new())]
     pub auto_approve: bool,
     /// How many resources at once
-    #[arg(long, value_name = "N", default_value_t = 24, env = "STACKCTL_PARALLELISM")]
+    #[arg(long, value_name = "N", default_value_t = 64, env = "STACKCTL_PARALLELISM")]
     pub parallelism: usize,
     /// How to print what happens
     #[arg(long, value_enum, default_value_t = RunFormat::Text, env = "STACKCTL_FORMAT")]

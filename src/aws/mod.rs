@@ -1,21 +1,25 @@
 //! The way to AWS: clients, the context of a verb, errors, waiting and ownership marks.
 
 pub mod error;
+pub mod index;
 pub mod log;
 pub mod marks;
+pub mod memo;
 mod pace;
 pub mod retry;
 pub mod wait;
 
-use std::collections::BTreeMap;
+use std::any::{Any, TypeId};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use aws_types::SdkConfig;
 
-use crate::kind::{Key, Place};
+use crate::kind::{Key, KindError, Place, Tags};
 use log::CallLog;
+use memo::Memo;
 use pace::{Pace, Paced, Pacer, https};
 use retry::{Quotas, Throttled};
 
@@ -28,6 +32,7 @@ pub struct Aws {
     pub tag_index_complete: bool,
     pacer: Pacer,
     clients: Clients,
+    kept: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
 #[derive(Default)]
@@ -54,7 +59,14 @@ impl Aws {
     /// Wraps a configuration whose account is known.
     #[must_use]
     pub fn new(config: SdkConfig, place: Place, tag_index_complete: bool) -> Self {
-        Self { config, place, tag_index_complete, pacer: Pacer(None), clients: Clients::default() }
+        Self {
+            config,
+            place,
+            tag_index_complete,
+            pacer: Pacer(None),
+            clients: Clients::default(),
+            kept: Mutex::default(),
+        }
     }
 
     /// Keeps all calls from here on within the rates that AWS publishes.
@@ -65,6 +77,14 @@ impl Aws {
         self.config = self.config.into_builder().http_client(client).build();
         (self.pacer, self.clients) = (Pacer(Some(pace)), Clients::default());
         self
+    }
+
+    /// Returns what a kind keeps for all its objects, such as a row in which they wait for one another.
+    pub fn kept<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let value = kept.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default())).clone();
+        // The key is the type, so another one cannot be there.
+        value.downcast().unwrap_or_default()
     }
 
     /// Kinesis Data Analytics for SQL (API 2015-08-14).
@@ -184,6 +204,8 @@ pub struct Cx {
     pub key: Key,
     notes: Notes,
     timeouts: BTreeMap<String, Duration>,
+    memo: Option<Arc<Memo>>,
+    expected: Option<Tags>,
 }
 
 impl fmt::Debug for Cx {
@@ -196,7 +218,48 @@ impl Cx {
     /// Makes a context whose notes nobody reads.
     #[must_use]
     pub fn new(aws: Arc<Aws>, key: Key) -> Self {
-        Self { aws, key, notes: Arc::new(|_| {}), timeouts: BTreeMap::new() }
+        Self { aws, key, notes: Arc::new(|_| {}), timeouts: BTreeMap::new(), memo: None, expected: None }
+    }
+
+    /// Shares listings with everything else that looks at the same time.
+    #[must_use]
+    pub fn with_memo(mut self, memo: &Arc<Memo>) -> Self {
+        self.memo = Some(memo.clone());
+        self
+    }
+
+    /// Says which tags the object should have.
+    #[must_use]
+    pub fn expecting(mut self, tags: Option<Tags>) -> Self {
+        self.expected = tags;
+        self
+    }
+
+    /// Returns the tags that the object should have, where that is known.
+    #[must_use]
+    pub fn expected(&self) -> Option<&Tags> {
+        self.expected.as_ref()
+    }
+
+    /// Tells whether others look at the same time, so that a listing serves all of them.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.memo.is_some()
+    }
+
+    /// Reads something, once for all that look at the same time.
+    ///
+    /// # Errors
+    /// Returns the error of reading.
+    pub async fn once<T: Send + Sync + 'static>(
+        &self,
+        what: &str,
+        read: impl Future<Output = Result<T, KindError>>,
+    ) -> Result<Arc<T>, KindError> {
+        match &self.memo {
+            Some(memo) => memo.once(what, read).await,
+            None => read.await.map(Arc::new),
+        }
     }
 
     /// Sends the verb's notes somewhere.

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::fields::{self, is_wrong};
 use crate::aws::Cx;
 use crate::aws::error::{failed, found, gone};
-use crate::aws::marks;
 use crate::aws::wait::{Look, Wait};
+use crate::aws::{index, marks};
 use crate::kind::{
     Changes, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags, Writes,
 };
@@ -120,7 +120,8 @@ impl Kind for CloudwatchLogGroup {
     async fn observe(cx: &Cx, _: Option<&Spec>) -> Result<Option<Observed<Spec, GroupOutputs>>> {
         let Some(group) = describe(cx).await? else { return Ok(None) };
         let outputs = outputs_of(cx, &group);
-        let Some(tags) = found(tags_of(cx, &outputs.arn).await)? else { return Ok(None) };
+        let tags = index::tags(cx, &outputs.arn, tags_of(cx, &outputs.arn)).await;
+        let Some(tags) = found(tags)? else { return Ok(None) };
         Ok(Some(Observed {
             physical: outputs.name.clone(),
             spec: spec_of(&group),

@@ -15,8 +15,8 @@ pub use spec::Spec;
 
 use crate::aws::Cx;
 use crate::aws::error::{failed, found, gone};
-use crate::aws::marks;
 use crate::aws::wait::Wait;
+use crate::aws::{index, marks};
 use crate::kind::{
     Changes, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Place, Result,
     Tags, Writes,
@@ -126,7 +126,10 @@ impl Kind for DynamodbTable {
             return Ok(None);
         }
         let arn = table.table_arn.clone().unwrap_or_default();
-        let rest = tokio::try_join!(call::recovery(cx), call::time_to_live(cx), call::tags_of(cx, &arn));
+        let rest = {
+            let tags = index::tags(cx, &arn, call::tags_of(cx, &arn));
+            tokio::try_join!(call::recovery(cx), call::time_to_live(cx), tags)
+        };
         let Some((recovery, time_to_live, tags)) = found(rest)? else { return Ok(None) };
         let spec = Spec { point_in_time_recovery: recovery, time_to_live, ..wire::read(&table)? };
         Ok(Some(Observed {

@@ -3,6 +3,7 @@
 //! A parameter whose value is left out of the file belongs to whoever sets it by hand: it is created with a placeholder
 //! and its value is never read, compared or changed afterwards.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_ssm::types::{
@@ -15,8 +16,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::fields;
 use crate::aws::Cx;
 use crate::aws::error::{failed, found, gone};
-use crate::aws::marks;
 use crate::aws::wait::{Look, Wait};
+use crate::aws::{index, marks};
 use crate::kind::{
     Changes, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags, Writes,
 };
@@ -178,9 +179,15 @@ impl Kind for SsmParameter {
 
     async fn observe(cx: &Cx, want: Option<&Spec>) -> Result<Option<Observed<Spec, ParameterOutputs>>> {
         let valued = want.is_some_and(|want| want.value.is_some());
-        let reads = found(tokio::try_join!(get(cx, valued), tags_of(cx, cx.key.handle())))?;
-        let Some((parameter, tags)) = reads else { return Ok(None) };
-        let Some(metadata) = describe(cx).await? else { return Ok(None) };
+        let name = cx.key.handle();
+        let tags = async {
+            match indexed_arn(cx, name) {
+                Some(arn) => index::tags(cx, &arn, tags_of(cx, name)).await,
+                None => tags_of(cx, name).await,
+            }
+        };
+        let Some((parameter, tags)) = found(tokio::try_join!(get(cx, valued), tags))? else { return Ok(None) };
+        let Some(metadata) = metadata(cx).await? else { return Ok(None) };
         let tier = want.and_then(|want| want.tier);
         let outputs = outputs_of(cx, &parameter);
         let mut spec = spec_of(&metadata, &parameter, tier)?;
@@ -190,10 +197,16 @@ impl Kind for SsmParameter {
 
     /// Lists by tag, which `DescribeParameters` can: exact, where an ARN does not tell `a` from `/a`.
     async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
-        let filter = filter(&format!("tag:{}", marks::STACK), &cx.key.stack)?;
-        let names = list(cx, filter).await?.into_iter().filter_map(|parameter| parameter.name);
+        let names: Vec<String> = of_stack(cx).await?.iter().filter_map(|parameter| parameter.name.clone()).collect();
         let reads = stream::iter(names).map(|name| async move {
-            let tags = found(tags_of(cx, &name).await)?.unwrap_or_default();
+            let tags = match indexed_arn(cx, &name) {
+                Some(arn) => index::candidate(cx, &arn).await,
+                None => None,
+            };
+            let tags = match tags {
+                Some(tags) => tags,
+                None => found(tags_of(cx, &name).await)?.unwrap_or_default(),
+            };
             Ok::<_, KindError>(Owned { physical: name, tags })
         });
         let owned: Vec<Owned> = reads.buffered(READS).try_collect().await?;
@@ -359,6 +372,28 @@ fn filter(key: &str, value: &str) -> Result<ParameterStringFilter> {
     filter.build().map_err(|error| KindError::invalid(error.to_string()))
 }
 
+/// Returns the ARN by which the index may know the parameter: only where it cannot be another's, as `a` and `/a` have
+/// the same.
+fn indexed_arn(cx: &Cx, name: &str) -> Option<String> {
+    name.trim_start_matches('/').contains('/').then(|| arn(cx.place(), name))
+}
+
+/// Lists the stack's parameters, once for all that look at the same time.
+async fn of_stack(cx: &Cx) -> Result<Arc<Vec<ParameterMetadata>>> {
+    let filter = filter(&format!("tag:{}", marks::STACK), &cx.key.stack)?;
+    cx.once("parameters", list(cx, filter)).await
+}
+
+/// Reads what `GetParameter` does not tell: from the list of the stack's parameters when many look at the same time.
+async fn metadata(cx: &Cx) -> Result<Option<ParameterMetadata>> {
+    if cx.is_shared()
+        && let Some(metadata) = of_stack(cx).await?.iter().find(|each| each.name() == Some(cx.key.handle()))
+    {
+        return Ok(Some(metadata.clone()));
+    }
+    describe(cx).await
+}
+
 /// Reads what `GetParameter` does not tell.
 async fn describe(cx: &Cx) -> Result<Option<ParameterMetadata>> {
     Ok(list(cx, filter("Name", cx.key.handle())?).await?.into_iter().next())
@@ -366,7 +401,8 @@ async fn describe(cx: &Cx) -> Result<Option<ParameterMetadata>> {
 
 /// Lists what a filter lets through. Pages may be empty and yet not the last.
 async fn list(cx: &Cx, filter: ParameterStringFilter) -> Result<Vec<ParameterMetadata>> {
-    let mut pages = cx.aws.ssm().describe_parameters().parameter_filters(filter).into_paginator().send();
+    let request = cx.aws.ssm().describe_parameters().parameter_filters(filter).max_results(50);
+    let mut pages = request.into_paginator().send();
     let mut all = Vec::new();
     while let Some(page) = pages.next().await {
         all.extend(page.map_err(failed("DescribeParameters"))?.parameters.unwrap_or_default());
