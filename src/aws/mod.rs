@@ -204,6 +204,8 @@ pub struct Cx {
     pub key: Key,
     notes: Notes,
     timeouts: BTreeMap<String, Duration>,
+    /// The stack file's limit for the verb that runs.
+    most: Option<Duration>,
     memo: Option<Arc<Memo>>,
     expected: Option<Tags>,
 }
@@ -218,7 +220,7 @@ impl Cx {
     /// Makes a context whose notes nobody reads.
     #[must_use]
     pub fn new(aws: Arc<Aws>, key: Key) -> Self {
-        Self { aws, key, notes: Arc::new(|_| {}), timeouts: BTreeMap::new(), memo: None, expected: None }
+        Self { aws, key, notes: Arc::new(|_| {}), timeouts: BTreeMap::new(), most: None, memo: None, expected: None }
     }
 
     /// Shares listings with everything else that looks at the same time.
@@ -269,11 +271,18 @@ impl Cx {
         self
     }
 
-    /// Sets the time limits of the stack file.
+    /// Sets the time limits of the stack file, and which verb runs.
     #[must_use]
-    pub fn with_timeouts(mut self, timeouts: &BTreeMap<String, Duration>) -> Self {
+    pub fn with_timeouts(mut self, timeouts: &BTreeMap<String, Duration>, verb: &str) -> Self {
         self.timeouts.clone_from(timeouts);
+        self.most = timeouts.get(verb).copied();
         self
+    }
+
+    /// Returns a wait's limit: its own, unless the stack file allows the verb that runs less.
+    #[must_use]
+    fn at_most(&self, limit: Duration) -> Duration {
+        self.most.map_or(limit, |most| most.min(limit))
     }
 
     /// Says what the verb is waiting for.

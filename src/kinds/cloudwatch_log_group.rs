@@ -155,7 +155,7 @@ impl Writes for CloudwatchLogGroup {
             let present = found(tags_of(cx, &arn(cx)).await)?.unwrap_or_default();
             marks::settle(&present, tags, error)?;
         }
-        let patience = Wait::new(format!("log group {} to be visible", cx.key.name), BUSY_LIMIT);
+        let patience = Wait::new(format!("log group {} to be visible", cx.key.name), cx.limit("create", BUSY_LIMIT));
         let look = || async { Ok(describe(cx).await?.map_or(Look::Pending("not found".to_owned()), Look::Done)) };
         let group = patience.until(cx, look).await?;
         let fresh = spec_of(&group);
@@ -183,7 +183,7 @@ impl Writes for CloudwatchLogGroup {
         let request = || cx.aws.logs().delete_log_group().log_group_name(cx.key.handle());
         let call = || async { gone(request().send().await.map_err(failed("DeleteLogGroup"))) };
         patient(cx, call).await.map_err(explain_protection)?;
-        let wait = Wait::new(format!("log group {} to be gone", cx.key.handle()), BUSY_LIMIT);
+        let wait = Wait::new(format!("log group {} to be gone", cx.key.handle()), cx.limit("delete", BUSY_LIMIT));
         let state = |group: Option<LogGroup>| group.map_or(Look::Done(()), |_| Look::Pending("still there".to_owned()));
         wait.until(cx, || async { Ok(state(describe(cx).await?)) }).await
     }

@@ -161,7 +161,7 @@ impl Kind for DynamodbTable {
 impl Writes for DynamodbTable {
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, TableOutputs)> {
         call::wait_gone(cx, CREATE_LIMIT).await?;
-        let made = Wait::new("a free place among the tables being created", CREATE_LIMIT)
+        let made = Wait::new("a free place among the tables being created", cx.limit("create", CREATE_LIMIT))
             .retry(cx, call::is_crowded, || call::create(cx, want, tags))
             .await;
         match made {

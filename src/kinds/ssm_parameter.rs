@@ -229,7 +229,7 @@ impl Writes for SsmParameter {
             let present = found(tags_of(cx, &cx.key.name).await)?.unwrap_or_default();
             marks::settle(&present, tags, error)?;
         }
-        let patience = Wait::new(format!("parameter {} to be visible", cx.key.name), LIMIT);
+        let patience = Wait::new(format!("parameter {} to be visible", cx.key.name), cx.limit("create", LIMIT));
         let look = || async { Ok(describe(cx).await?.map_or(Look::Pending("not listed".to_owned()), Look::Done)) };
         patience.until(cx, look).await?;
         let outputs = outputs_of(cx, &get(cx, false).await?);
@@ -256,7 +256,7 @@ impl Writes for SsmParameter {
     async fn delete(cx: &Cx) -> Result<()> {
         let request = cx.aws.ssm().delete_parameter().name(cx.key.handle());
         gone(request.send().await.map_err(failed("DeleteParameter")))?;
-        let wait = Wait::new(format!("parameter {} to be gone", cx.key.handle()), LIMIT);
+        let wait = Wait::new(format!("parameter {} to be gone", cx.key.handle()), cx.limit("delete", LIMIT));
         let state = |some: Option<Parameter>| some.map_or(Look::Done(()), |_| Look::Pending("still there".to_owned()));
         wait.until(cx, || async { Ok(state(found(get(cx, false).await)?)) }).await
     }

@@ -133,7 +133,8 @@ fn is_new_role(error: &KindError) -> bool {
 
 /// Waits until a new role's policies are listed, so that the next look sees what was just put (`facts/aws.md` 5.3).
 pub(super) async fn wait_listed(cx: &Cx, want: &Spec) -> Result<()> {
-    let patience = Wait::new(format!("IAM: the policies of role {} to be visible", cx.key.name), IAM_LIMIT);
+    let patience =
+        Wait::new(format!("IAM: the policies of role {} to be visible", cx.key.name), cx.limit("create", IAM_LIMIT));
     patience
         .every(Duration::from_secs(2))
         .until(cx, || async {
