@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::aws::memo::Memo;
 use crate::aws::{Aws, Cx, index, marks};
 use crate::diff::is_unknown;
-use crate::kind::{AnyKind, Found, Key, KindError, Naming, Outputs, Owned, Place, Tagging, Tags};
+use crate::kind::{AnyKind, Child, Found, Halt, Key, KindError, Naming, Outputs, Owned, Place, Tagging, Tags};
 use crate::stack::reference::Reference;
 use crate::stack::resolve::fill;
 use crate::stack::{Resource, Stack};
@@ -28,6 +28,10 @@ pub struct Live {
     pub orphans: Vec<Orphan>,
     /// What could not be read.
     pub unreadable: Vec<Unreadable>,
+    /// What hangs on the stack's objects and nobody says it owns; empty unless [`extras`] has looked.
+    pub extras: Vec<Extra>,
+    /// What AWS still shows of resources that are gone; empty unless [`remains`] has looked.
+    pub remains: BTreeMap<String, Halt>,
 }
 
 /// An object of the stack that no resource of the file stands for.
@@ -37,6 +41,17 @@ pub struct Orphan {
     pub kind: &'static dyn AnyKind,
     /// Logical id in its marks.
     pub id: String,
+    /// The object.
+    pub found: Found,
+}
+
+/// An object that hangs on one of the stack's and that the file does not list.
+#[derive(Debug, Clone)]
+pub struct Extra {
+    /// Logical id of what it hangs on.
+    pub parent: String,
+    /// Its kind.
+    pub kind: &'static dyn AnyKind,
     /// The object.
     pub found: Found,
 }
@@ -87,19 +102,35 @@ impl Look<'_> {
     /// Returns the surroundings of a look at a resource; what is wanted of it tells its tags.
     fn at(&self, resource: &Resource, physical: Option<String>, want: Option<&Value>) -> Cx {
         let key = Key { physical, ..self.stack.key(resource) };
-        let tags = want.map(|want| tags_of(self.stack, resource, &key, want));
-        self.cx(key).expecting(tags)
+        let applied = |want| (marks::SPEC.to_owned(), hash(self.stack, resource, want));
+        let expected = want.map(|want| tags(self.stack, resource).into_iter().chain([applied(want)]).collect());
+        self.cx(key).expecting(expected)
     }
 }
 
-/// Returns the tags of a resource that was applied with this spec.
-fn tags_of(stack: &Stack, resource: &Resource, key: &Key, want: &Value) -> Tags {
-    let hash = marks::spec_hash(resource.kind.fields(), &stack.secrets, want);
-    let mut tags = marks::marks(key, &hash, resource.protect, resource.retain);
-    if resource.kind.tagging() == Tagging::Full {
-        tags.extend(resource.tags.clone());
+/// Returns the tags that a resource is to have, without the hash of its spec.
+#[must_use]
+pub fn tags(stack: &Stack, resource: &Resource) -> Tags {
+    let mut tags = marks::marks(&stack.key(resource), "", resource.protect, resource.retain);
+    tags.remove(marks::SPEC);
+    match resource.kind.tagging() {
+        Tagging::Full => tags.extend(resource.tags.clone()),
+        Tagging::OwnershipOnly => tags.retain(|key, _| marks::MARKS.contains(&key.as_str())),
     }
     tags
+}
+
+/// Returns the hash that a resource's object carries once its wanted spec is applied.
+#[must_use]
+pub fn hash(stack: &Stack, resource: &Resource, want: &Value) -> String {
+    marks::spec_hash(resource.kind.fields(), &stack.secrets, want, &tags(stack, resource))
+}
+
+/// Tells whether an object has lost the mark of what was last applied, without which nobody can tell whose doing a later
+/// difference is. A kind whose marks are kept elsewhere may have no place for it.
+#[must_use]
+pub fn is_unmarked(resource: &Resource, found: &Found) -> bool {
+    resource.kind.tagging() == Tagging::Full && !found.tags.contains_key(marks::SPEC)
 }
 
 /// Observes all resources of a stack, and sweeps for what it owns besides.
@@ -129,6 +160,92 @@ pub async fn observe(aws: &Arc<Aws>, stack: &Stack, kinds: &[&'static dyn AnyKin
     }
     live.orphans = orphans(look, &swept, &live.found, &mut live.unreadable).await;
     live
+}
+
+/// Lists what hangs on the stack's objects and is neither the stack's nor another's; what cannot be listed is noted.
+/// Only what hangs on `parents` is asked for.
+pub async fn extras(
+    aws: &Arc<Aws>,
+    stack: &Stack,
+    live: &mut Live,
+    kinds: &[&'static dyn AnyKind],
+    parents: &(dyn Fn(&str) -> bool + Sync),
+) {
+    let owned = |found: &&Found| marks::stack_of(&found.tags) == Some(&stack.name);
+    let asked = stack.resources.values().filter(|resource| parents(&resource.id));
+    let objects = asked
+        .filter_map(|resource| Some((resource, live.found.get(&resource.id).filter(owned)?.physical.clone())))
+        .collect::<Vec<_>>();
+    let listings = objects.into_iter().map(|(resource, physical)| async move {
+        let key = Key { physical: Some(physical), ..stack.key(resource) };
+        (resource.id.clone(), resource.kind.children(&Cx::new(aws.clone(), key)).await)
+    });
+    let listings: Vec<_> = stream::iter(listings).buffer_unordered(CONCURRENCY).collect().await;
+    let mut children = Vec::new();
+    for (parent, answer) in listings {
+        match answer {
+            Ok(all) => children.extend(all.into_iter().map(|child| (parent.clone(), child))),
+            Err(error) => live.unreadable.push(hanging_on(&parent, error)),
+        }
+    }
+    let claimed = claimed(stack, live);
+    children.retain(|(_, child)| !claimed.contains(&(child.kind, child.physical.clone())));
+    live.extras = strangers(aws, stack, live, kinds, children).await;
+}
+
+fn hanging_on(parent: &str, error: KindError) -> Unreadable {
+    Unreadable { what: format!("{parent} (what hangs on it)"), error }
+}
+
+/// Looks at children that are not the stack's, and leaves out those that say that they are another's.
+async fn strangers(
+    aws: &Arc<Aws>,
+    stack: &Stack,
+    live: &mut Live,
+    kinds: &[&'static dyn AnyKind],
+    children: Vec<(String, Child)>,
+) -> Vec<Extra> {
+    let find = |child: &Child| kinds.iter().copied().find(|kind| kind.type_name() == child.kind);
+    let known = children.into_iter().filter_map(|(parent, child)| Some((parent, find(&child)?, child.physical)));
+    let looks = known.map(|(parent, kind, physical)| async move {
+        let key = Key { stack: stack.name.clone(), physical: Some(physical), ..Key::default() };
+        (parent, kind, kind.observe(&Cx::new(aws.clone(), key), None).await)
+    });
+    let looks: Vec<_> = stream::iter(looks).buffer_unordered(CONCURRENCY).collect().await;
+    let mut extras = Vec::new();
+    for (parent, kind, answer) in looks {
+        match answer {
+            Ok(Some(found)) if marks::stack_of(&found.tags).is_none() => extras.push(Extra { parent, kind, found }),
+            Ok(_) => {}
+            Err(error) => live.unreadable.push(hanging_on(&parent, error)),
+        }
+    }
+    extras.sort_by(|one, other| (&one.parent, &one.found.physical).cmp(&(&other.parent, &other.found.physical)));
+    extras
+}
+
+/// Looks for what AWS still shows of the resources that are gone: since when and why.
+pub async fn remains(aws: &Arc<Aws>, stack: &Stack, live: &mut Live) {
+    let is_gone = |resource: &&Resource| {
+        let unreadable = live.unreadable.iter().any(|unreadable| unreadable.what == resource.id);
+        !unreadable && !live.found.contains_key(&resource.id)
+    };
+    let gone: Vec<&Resource> = stack.resources.values().filter(is_gone).collect();
+    let looks = gone.into_iter().map(|resource| async move {
+        let answer = resource.kind.remains(&Cx::new(aws.clone(), stack.key(resource))).await;
+        // It is missing whether or not AWS still has something to say of it.
+        Some((resource.id.clone(), answer.ok().flatten()?))
+    });
+    let looks: Vec<_> = stream::iter(looks).buffer_unordered(CONCURRENCY).collect().await;
+    live.remains = looks.into_iter().flatten().collect();
+}
+
+/// Returns type and identifier of everything that is the stack's.
+fn claimed(stack: &Stack, live: &Live) -> BTreeSet<(&'static str, String)> {
+    let type_of = |id: &String| stack.resources.get(id).map(|resource| resource.kind.type_name());
+    let listed = live.found.iter().filter_map(|(id, found)| Some((type_of(id)?, found.physical.clone())));
+    let orphans = live.orphans.iter().map(|orphan| (orphan.kind.type_name(), orphan.found.physical.clone()));
+    listed.chain(orphans).collect()
 }
 
 type Looks = Vec<(String, Result<Option<Found>, KindError>)>;
@@ -215,7 +332,7 @@ async fn find(
         return observe(None).await;
     }
     // The tagging API lists what was deleted, too, for a while: the first one that is there counts.
-    for physical in ranked(&candidates(resource, swept), want, resource, &look.stack.secrets) {
+    for physical in ranked(&candidates(resource, swept), want, look.stack, resource) {
         if let Some(found) = observe(Some(physical)).await? {
             return Ok(Some(found));
         }
@@ -231,8 +348,8 @@ fn candidates<'a>(resource: &Resource, swept: &'a [(&'static dyn AnyKind, Owned)
 }
 
 /// Orders objects with the same marks, as an interrupted replacement leaves them: the one of today's spec comes first.
-fn ranked(candidates: &[&Owned], want: &Value, resource: &Resource, secrets: &[String]) -> Vec<String> {
-    let hash = marks::spec_hash(resource.kind.fields(), secrets, want);
+fn ranked(candidates: &[&Owned], want: &Value, stack: &Stack, resource: &Resource) -> Vec<String> {
+    let hash = hash(stack, resource, want);
     let (current, others): (Vec<&Owned>, Vec<&Owned>) =
         candidates.iter().partition(|owned| owned.tags.get(marks::SPEC) == Some(&hash));
     current.into_iter().chain(others).map(|owned| owned.physical.clone()).collect()

@@ -2,18 +2,23 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod build;
+mod chaos;
 mod cli;
+mod crash;
 mod data_path;
+mod faults;
 mod functions;
 mod imports;
 mod lifecycle;
 mod limits;
 mod local;
+mod lock;
 mod ministack;
 mod moto;
 mod permissions;
 mod python;
 mod round_trip;
+mod saved;
 mod schema;
 mod send;
 mod stack_files;

@@ -1,6 +1,7 @@
 //! The way to AWS: clients, the context of a verb, errors, waiting and ownership marks.
 
 pub mod error;
+pub mod guard;
 pub mod index;
 pub mod log;
 pub mod marks;
@@ -15,9 +16,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
+use aws_types::sdk_config::StalledStreamProtectionConfig;
 
 use crate::kind::{Key, KindError, Place, Tags};
+use guard::Guard;
 use log::CallLog;
 use memo::Memo;
 use pace::{Pace, Paced, Pacer, https};
@@ -30,7 +34,10 @@ pub struct Aws {
     pub place: Place,
     /// Whether the tagging API of this endpoint knows every resource (AWS and the local cloud: yes; emulators: no).
     pub tag_index_complete: bool,
+    guard: Guard,
     pacer: Pacer,
+    /// What the user should know of the way there.
+    pub remark: Option<String>,
     clients: Clients,
     kept: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
@@ -38,6 +45,7 @@ pub struct Aws {
 #[derive(Default)]
 struct Clients {
     analytics: OnceLock<aws_sdk_kinesisanalytics::Client>,
+    cloudtrail: OnceLock<aws_sdk_cloudtrail::Client>,
     dynamodb: OnceLock<aws_sdk_dynamodb::Client>,
     ec2: OnceLock<aws_sdk_ec2::Client>,
     iam: OnceLock<aws_sdk_iam::Client>,
@@ -63,10 +71,31 @@ impl Aws {
             config,
             place,
             tag_index_complete,
+            guard: Guard::default(),
             pacer: Pacer(None),
+            remark: None,
             clients: Clients::default(),
             kept: Mutex::default(),
         }
+    }
+
+    /// Limits what the clients may call.
+    #[must_use]
+    pub fn guarded(mut self, guard: Guard) -> Self {
+        self.guard = guard;
+        self
+    }
+
+    /// CloudTrail.
+    pub fn cloudtrail(&self) -> &aws_sdk_cloudtrail::Client {
+        self.clients.cloudtrail.get_or_init(|| {
+            let config = aws_sdk_cloudtrail::config::Builder::from(&self.config)
+                .interceptor(CallLog)
+                .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone())
+                .build();
+            aws_sdk_cloudtrail::Client::from_conf(config)
+        })
     }
 
     /// Keeps all calls from here on within the rates that AWS publishes.
@@ -74,7 +103,9 @@ impl Aws {
     pub fn paced(mut self) -> Self {
         let pace = Arc::new(Pace::default());
         let client = Paced::new(self.config.http_client().unwrap_or_else(https), pace.clone());
-        self.config = self.config.into_builder().http_client(client).build();
+        // A call that waits for its budget is not stalled; that an answer comes in time is the read time-out's concern.
+        let stalls = StalledStreamProtectionConfig::enabled().upload_enabled(false).build();
+        self.config = self.config.into_builder().http_client(client).stalled_stream_protection(stalls).build();
         (self.pacer, self.clients) = (Pacer(Some(pace)), Clients::default());
         self
     }
@@ -87,11 +118,29 @@ impl Aws {
         value.downcast().unwrap_or_default()
     }
 
+    /// Adds what the user should know of the way there.
+    #[must_use]
+    pub fn with_remark(mut self, remark: Option<String>) -> Self {
+        self.remark = remark;
+        self
+    }
+
+    /// Returns the limits of a call that carries a file: the answer may take ten times as long as others.
+    #[must_use]
+    pub fn upload_limits(&self) -> TimeoutConfig {
+        let usual = self.config.timeout_config().cloned().unwrap_or_else(TimeoutConfig::disabled);
+        match usual.read_timeout() {
+            Some(limit) => usual.to_builder().read_timeout(limit * 10).build(),
+            None => usual,
+        }
+    }
+
     /// Kinesis Data Analytics for SQL (API 2015-08-14).
     pub fn analytics(&self) -> &aws_sdk_kinesisanalytics::Client {
         self.clients.analytics.get_or_init(|| {
             let config = aws_sdk_kinesisanalytics::config::Builder::from(&self.config)
                 .interceptor(CallLog)
+                .interceptor(self.guard.clone())
                 .interceptor(self.pacer.clone());
             aws_sdk_kinesisanalytics::Client::from_conf(config.retry_classifier(Quotas).build())
         })
@@ -102,6 +151,7 @@ impl Aws {
         self.clients.dynamodb.get_or_init(|| {
             let config = aws_sdk_dynamodb::config::Builder::from(&self.config)
                 .interceptor(CallLog)
+                .interceptor(self.guard.clone())
                 .interceptor(self.pacer.clone());
             aws_sdk_dynamodb::Client::from_conf(config.retry_classifier(Quotas).build())
         })
@@ -112,6 +162,7 @@ impl Aws {
         self.clients.ec2.get_or_init(|| {
             let config = aws_sdk_ec2::config::Builder::from(&self.config)
                 .interceptor(CallLog)
+                .interceptor(self.guard.clone())
                 .interceptor(self.pacer.clone())
                 .build();
             aws_sdk_ec2::Client::from_conf(config)
@@ -123,6 +174,7 @@ impl Aws {
         self.clients.iam.get_or_init(|| {
             let config = aws_sdk_iam::config::Builder::from(&self.config)
                 .interceptor(CallLog)
+                .interceptor(self.guard.clone())
                 .interceptor(self.pacer.clone())
                 .build();
             aws_sdk_iam::Client::from_conf(config)
@@ -134,6 +186,7 @@ impl Aws {
         self.clients.kinesis.get_or_init(|| {
             let config = aws_sdk_kinesis::config::Builder::from(&self.config)
                 .interceptor(CallLog)
+                .interceptor(self.guard.clone())
                 .interceptor(self.pacer.clone());
             aws_sdk_kinesis::Client::from_conf(config.retry_classifier(Quotas).build())
         })
@@ -144,6 +197,7 @@ impl Aws {
         self.clients.lambda.get_or_init(|| {
             let config = aws_sdk_lambda::config::Builder::from(&self.config)
                 .interceptor(CallLog)
+                .interceptor(self.guard.clone())
                 .interceptor(self.pacer.clone())
                 .build();
             aws_sdk_lambda::Client::from_conf(config)
@@ -155,6 +209,7 @@ impl Aws {
         self.clients.logs.get_or_init(|| {
             let config = aws_sdk_cloudwatchlogs::config::Builder::from(&self.config)
                 .interceptor(CallLog)
+                .interceptor(self.guard.clone())
                 .interceptor(self.pacer.clone());
             aws_sdk_cloudwatchlogs::Client::from_conf(config.retry_classifier(Quotas).build())
         })
@@ -163,8 +218,10 @@ impl Aws {
     /// SNS.
     pub fn sns(&self) -> &aws_sdk_sns::Client {
         self.clients.sns.get_or_init(|| {
-            let config =
-                aws_sdk_sns::config::Builder::from(&self.config).interceptor(CallLog).interceptor(self.pacer.clone());
+            let config = aws_sdk_sns::config::Builder::from(&self.config)
+                .interceptor(CallLog)
+                .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone());
             aws_sdk_sns::Client::from_conf(config.retry_classifier(Throttled).build())
         })
     }
@@ -174,6 +231,7 @@ impl Aws {
         self.clients.ssm.get_or_init(|| {
             let config = aws_sdk_ssm::config::Builder::from(&self.config)
                 .interceptor(CallLog)
+                .interceptor(self.guard.clone())
                 .interceptor(self.pacer.clone())
                 .build();
             aws_sdk_ssm::Client::from_conf(config)
@@ -185,6 +243,7 @@ impl Aws {
         self.clients.tagging.get_or_init(|| {
             let config = aws_sdk_resourcegroupstagging::config::Builder::from(&self.config)
                 .interceptor(CallLog)
+                .interceptor(self.guard.clone())
                 .interceptor(self.pacer.clone())
                 .build();
             aws_sdk_resourcegroupstagging::Client::from_conf(config)

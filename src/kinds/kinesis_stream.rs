@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod change;
+mod peers;
 mod roll;
 
 use std::collections::BTreeSet;
@@ -18,8 +19,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::wait::{Look, Wait};
 use crate::aws::{index, marks};
 use crate::kind::{
-    Changes, Check, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Place, Result,
-    Tags, Writes,
+    Changes, Check, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Peers, Place,
+    Result, Tags, Writes,
 };
 
 /// A Kinesis data stream.
@@ -101,16 +102,11 @@ impl Kind for KinesisStream {
     const TITLE: &'static str = "Kinesis data stream";
     const DELETE_RANK: u8 = 50;
     const NAMING: Naming = Naming::Name { pattern: r"^[a-zA-Z0-9_.-]{1,128}$" };
+    const PEERS: Peers = peers::PEERS;
     const TAG_INDEX: Option<&'static str> = Some("kinesis:stream");
-    const READS: &'static [&'static str] = &[
-        "kinesis:DescribeStreamSummary",
-        "kinesis:GetRecords",
-        "kinesis:GetShardIterator",
-        "kinesis:ListShards",
-        "kinesis:ListStreams",
-        "kinesis:ListTagsForResource",
-        "kinesis:ListTagsForStream",
-    ];
+    const READS: &'static [&'static str] = &["kinesis:DescribeStreamSummary", "kinesis:ListTagsForResource"];
+    const LISTS: &'static [&'static str] = &["kinesis:ListStreams", "kinesis:ListTagsForStream"];
+    const PROBES: &'static [&'static str] = &["kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards"];
     const GRANTS: &'static [Grant] = &[
         Grant {
             verb: "read",

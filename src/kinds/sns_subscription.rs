@@ -4,6 +4,7 @@
 //! topic, see [`entry`], and a subscription is addressed by topic, protocol and a hash of its endpoint.
 
 mod entry;
+mod peers;
 mod spec;
 
 use std::collections::{BTreeMap, HashMap};
@@ -21,8 +22,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::wait::{IAM_LIMIT, Look, Wait};
 use crate::aws::{index, marks};
 use crate::kind::{
-    Changes, Check, Class, End, Fault, Hop, Kind, KindError, Naming, Observed, Owned, Path, Result, Tagging, Tags,
-    Writes,
+    Changes, Check, Child, Class, End, Fault, Hop, Kind, KindError, Naming, Observed, Owned, Path, Peers, Result,
+    Tagging, Tags, Writes,
 };
 
 /// A subscription to an SNS topic.
@@ -45,12 +46,14 @@ impl Kind for SnsSubscription {
     const TITLE: &'static str = "SNS subscription";
     const DELETE_RANK: u8 = 40;
     const NAMING: Naming = Naming::Assigned;
+    const PEERS: Peers = peers::PEERS;
     const TAGGING: Tagging = Tagging::OwnershipOnly;
     const PATH: Path =
         Path { ready: &["confirmed"], mend: "the owner of the endpoint has to confirm the subscription", ..Path::NONE };
 
     const READS: &'static [&'static str] =
-        &["sns:GetSubscriptionAttributes", "sns:ListSubscriptionsByTopic", "sns:ListTagsForResource", "sns:ListTopics"];
+        &["sns:GetSubscriptionAttributes", "sns:ListSubscriptionsByTopic", "sns:ListTagsForResource"];
+    const LISTS: &'static [&'static str] = &["sns:ListTopics"];
     type Spec = Spec;
     type Outputs = SubscriptionOutputs;
 
@@ -180,6 +183,17 @@ impl Writes for SnsSubscription {
         marks.extend(set.clone());
         write_entry(cx, &handle, &marks).await
     }
+}
+
+/// Lists the subscriptions of a topic, whoever made them; those that nobody has confirmed are only wishes of others.
+pub(super) async fn of_topic(cx: &Cx, topic: &str) -> Result<Vec<Child>> {
+    let all = found(list(cx, topic).await)?.unwrap_or_default();
+    let child = |live: &Subscription| {
+        let protocol = Protocol::parse(live.protocol.as_deref()?)?;
+        let handle = Handle::of(topic, protocol, live.endpoint.as_deref().unwrap_or_default());
+        Some(Child { kind: SnsSubscription::TYPE, physical: handle.to_string() })
+    };
+    Ok(all.iter().filter(|live| confirmed(live).is_some()).filter_map(child).collect())
 }
 
 /// Returns the topic to look at; none while it is not known.

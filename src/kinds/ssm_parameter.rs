@@ -3,7 +3,9 @@
 //! A parameter whose value is left out of the file belongs to whoever sets it by hand: it is created with a placeholder
 //! and its value is never read, compared or changed afterwards.
 
-use std::sync::Arc;
+mod peers;
+mod shared;
+
 use std::time::Duration;
 
 use aws_sdk_ssm::types::{
@@ -19,7 +21,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::wait::{Look, Wait};
 use crate::aws::{index, marks};
 use crate::kind::{
-    Changes, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags, Writes,
+    Changes, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Tags,
+    Writes,
 };
 
 /// A Systems Manager parameter.
@@ -125,7 +128,9 @@ impl Kind for SsmParameter {
     const TITLE: &'static str = "Systems Manager parameter";
     const DELETE_RANK: u8 = 90;
     const NAMING: Naming = Naming::Name { pattern: r"^(?:(?:/[A-Za-z0-9_.-]+){1,15}|[A-Za-z0-9_.-]{1,1011})$" };
+    const PEERS: Peers = peers::PEERS;
     const READS: &'static [&'static str] = &["ssm:DescribeParameters", "ssm:GetParameter", "ssm:ListTagsForResource"];
+    const LISTS: &'static [&'static str] = &[];
     const GRANTS: &'static [Grant] = &[
         Grant { verb: "read", actions: &["ssm:GetParameter", "ssm:GetParameters"], resources: &[""] },
         Grant { verb: "write", actions: &["ssm:PutParameter"], resources: &[""] },
@@ -181,13 +186,13 @@ impl Kind for SsmParameter {
         let valued = want.is_some_and(|want| want.value.is_some());
         let name = cx.key.handle();
         let tags = async {
-            match indexed_arn(cx, name) {
+            match shared::indexed_arn(cx, name) {
                 Some(arn) => index::tags(cx, &arn, tags_of(cx, name)).await,
                 None => tags_of(cx, name).await,
             }
         };
         let Some((parameter, tags)) = found(tokio::try_join!(get(cx, valued), tags))? else { return Ok(None) };
-        let Some(metadata) = metadata(cx).await? else { return Ok(None) };
+        let Some(metadata) = shared::metadata(cx).await? else { return Ok(None) };
         let tier = want.and_then(|want| want.tier);
         let outputs = outputs_of(cx, &parameter);
         let mut spec = spec_of(&metadata, &parameter, tier)?;
@@ -197,9 +202,10 @@ impl Kind for SsmParameter {
 
     /// Lists by tag, which `DescribeParameters` can: exact, where an ARN does not tell `a` from `/a`.
     async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
-        let names: Vec<String> = of_stack(cx).await?.iter().filter_map(|parameter| parameter.name.clone()).collect();
+        let names: Vec<String> =
+            shared::of_stack(cx).await?.iter().filter_map(|parameter| parameter.name.clone()).collect();
         let reads = stream::iter(names).map(|name| async move {
-            let tags = match indexed_arn(cx, &name) {
+            let tags = match shared::indexed_arn(cx, &name) {
                 Some(arn) => index::candidate(cx, &arn).await,
                 None => None,
             };
@@ -370,28 +376,6 @@ async fn get(cx: &Cx, valued: bool) -> Result<Parameter> {
 fn filter(key: &str, value: &str) -> Result<ParameterStringFilter> {
     let filter = ParameterStringFilter::builder().key(key).option("Equals").values(value);
     filter.build().map_err(|error| KindError::invalid(error.to_string()))
-}
-
-/// Returns the ARN by which the index may know the parameter: only where it cannot be another's, as `a` and `/a` have
-/// the same.
-fn indexed_arn(cx: &Cx, name: &str) -> Option<String> {
-    name.trim_start_matches('/').contains('/').then(|| arn(cx.place(), name))
-}
-
-/// Lists the stack's parameters, once for all that look at the same time.
-async fn of_stack(cx: &Cx) -> Result<Arc<Vec<ParameterMetadata>>> {
-    let filter = filter(&format!("tag:{}", marks::STACK), &cx.key.stack)?;
-    cx.once("parameters", list(cx, filter)).await
-}
-
-/// Reads what `GetParameter` does not tell: from the list of the stack's parameters when many look at the same time.
-async fn metadata(cx: &Cx) -> Result<Option<ParameterMetadata>> {
-    if cx.is_shared()
-        && let Some(metadata) = of_stack(cx).await?.iter().find(|each| each.name() == Some(cx.key.handle()))
-    {
-        return Ok(Some(metadata.clone()));
-    }
-    describe(cx).await
 }
 
 /// Reads what `GetParameter` does not tell.

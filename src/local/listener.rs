@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use http::Response;
 use tokio::net::TcpListener;
@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::flow::Flow;
-use super::{Cloud, Fault, OpenError, Settings, envelope, router};
+use super::{Cloud, Fault, OpenError, Settings, envelope, router, trouble};
 
 /// Larger than any request that AWS takes in one piece (Lambda code: 50 MB, as base64).
 const BODY_LIMIT: usize = 100 << 20;
@@ -99,5 +99,10 @@ async fn answer(State(cloud): State<Cloud>, request: Request) -> Response<Body> 
         let fault = Fault::with_status(413, "RequestEntityTooLarge", "the request body is cut off or over 100 MB");
         envelope::respond(&router::Form::Json("application/x-amz-json-1.1"), Err(fault))
     };
+    if trouble::is_cut(&response) {
+        // A body that fails before a byte of it is there ends the connection without an answer.
+        let lost = futures::stream::once(async { Err::<Bytes, _>(io::Error::from(io::ErrorKind::ConnectionReset)) });
+        return Response::new(Body::from_stream(lost));
+    }
     response.map(Body::from)
 }

@@ -9,8 +9,8 @@ use super::{Action, Blocked, Goal, Plan, Reason, Step, resolve_outputs, shield, 
 use crate::aws::marks;
 use crate::diff::{Change, diff, with_ignored};
 use crate::graph::Graph;
-use crate::kind::{Found, Outputs, Place, Tagging, Tags};
-use crate::live::{self, Live, Orphan};
+use crate::kind::{AnyKind, Found, Outputs, Place, Tags};
+use crate::live::{self, Extra, Live, Orphan};
 use crate::stack::{Resource, Stack};
 
 /// Makes the plan.
@@ -31,6 +31,7 @@ pub fn make(stack: &Stack, graph: &Graph, live: &Live, place: &Place, goal: &Goa
         planner.resource(resource);
     }
     planner.orphans();
+    planner.extras();
     planner.blocked.extend(ties::pinned(&planner.steps, graph));
     let outputs = planner.stack_outputs();
     Plan {
@@ -120,7 +121,7 @@ impl Planner<'_> {
     }
 
     fn create(&self, resource: &Resource, step: &mut Step) {
-        step.set_tags = self.tags(resource);
+        step.set_tags = live::tags(self.stack, resource);
         let Some(old) = self.predecessor(resource) else {
             (step.action, step.reasons) = (Action::Create, vec![Reason::Missing]);
             return;
@@ -162,11 +163,7 @@ impl Planner<'_> {
 
     /// Lists the differences, with what must not be shown hidden.
     fn changes(&self, resource: &Resource, want: &Value, found: &Value) -> Vec<Change> {
-        let mut changes = diff(resource.kind.fields(), &resource.ignore_changes, want, found);
-        for change in &mut changes {
-            shield::hide(change, &resource.hidden, &self.stack.secrets);
-        }
-        changes
+        differences(self.stack, resource, want, found)
     }
 
     fn compare(&self, resource: &Resource, step: &mut Step, found: &Found) {
@@ -179,12 +176,12 @@ impl Planner<'_> {
         let paths: Vec<_> =
             step.changes.iter().filter(|change| change.forces_replacement).map(|change| change.path.clone()).collect();
         let requested = self.goal.replace.contains(&resource.id);
-        let (set, remove) = marks::tag_changes(&self.tags(resource), &found.tags);
-        let tags_differ = !set.is_empty() || !remove.is_empty();
+        let (set, remove) = marks::tag_changes(&live::tags(self.stack, resource), &found.tags);
+        let tags_differ = !set.is_empty() || !remove.is_empty() || live::is_unmarked(resource, found);
         if !paths.is_empty() || requested {
             let collides = kind.collides(&step.want, &found.spec) || self.needs_gap(&resource.id);
             step.action = if collides { Action::DeleteCreate } else { Action::CreateDelete };
-            step.set_tags = self.tags(resource);
+            step.set_tags = live::tags(self.stack, resource);
             step.reasons =
                 if paths.is_empty() { vec![Reason::Requested] } else { vec![Reason::CannotUpdate { paths }] };
         } else if !step.changes.is_empty() || tags_differ {
@@ -247,19 +244,8 @@ impl Planner<'_> {
 
     /// Tells a change of the file from a change of AWS, by the hash of what was last applied.
     fn cause(&self, resource: &Resource, step: &Step, found: &Found) -> Reason {
-        let hash = marks::spec_hash(resource.kind.fields(), &self.stack.secrets, &step.want);
+        let hash = live::hash(self.stack, resource, &step.want);
         if found.tags.get(marks::SPEC) == Some(&hash) { Reason::Drift } else { Reason::Pending }
-    }
-
-    /// Returns the wanted tags, without the hash of the spec, which alone is no reason for a change.
-    fn tags(&self, resource: &Resource) -> Tags {
-        let mut tags = marks::marks(&self.stack.key(resource), "", resource.protect, resource.retain);
-        tags.remove(marks::SPEC);
-        match resource.kind.tagging() {
-            Tagging::Full => tags.extend(resource.tags.clone()),
-            Tagging::OwnershipOnly => tags.retain(|key, _| marks::MARKS.contains(&key.as_str())),
-        }
-        tags
     }
 
     fn guard(&mut self, protect: bool, step: &Step) {
@@ -312,12 +298,31 @@ impl Planner<'_> {
         }
     }
 
+    /// Plans the deletion of what hangs on the chosen resources and nobody says it owns.
+    fn extras(&mut self) {
+        let goes = |id: &String| self.steps.iter().any(|step| step.id == *id && step.action.deletes());
+        let chosen = |extra: &&Extra| self.selected.contains(&extra.parent) && self.goal.prune.contains(&extra.parent);
+        let steps = self.live.extras.iter().filter(chosen).filter(|extra| !goes(&extra.parent)).map(extra_step);
+        let steps: Vec<Step> = steps.collect();
+        self.steps.extend(steps);
+    }
+
     fn stack_outputs(&self) -> IndexMap<String, Value> {
         if self.goal.destroy {
             return IndexMap::new();
         }
         resolve_outputs(self.stack, self.place, &self.outputs)
     }
+}
+
+/// Lists the differences between what is wanted of a resource and what was found, with what must not be shown hidden.
+#[must_use]
+pub fn differences(stack: &Stack, resource: &Resource, want: &Value, found: &Value) -> Vec<Change> {
+    let mut changes = diff(resource.kind.fields(), &resource.ignore_changes, want, found);
+    for change in &mut changes {
+        shield::hide(change, &resource.hidden, &stack.secrets);
+    }
+    changes
 }
 
 fn blank(resource: &Resource, want: Value, found: Option<Found>) -> Step {
@@ -345,19 +350,29 @@ fn orphan_step(orphan: &Orphan, destroy: bool) -> Step {
         (false, true) => (Action::Delete, Reason::Destroyed),
         (false, false) => (Action::Delete, Reason::Removed),
     };
+    Step { action, reasons: vec![reason], ..unlisted(orphan.id.clone(), orphan.kind, &orphan.found) }
+}
+
+fn extra_step(extra: &Extra) -> Step {
+    let reasons = vec![Reason::Undeclared { parent: extra.parent.clone() }];
+    Step { action: Action::Delete, reasons, ..unlisted(extra.parent.clone(), extra.kind, &extra.found) }
+}
+
+/// Starts the step of an object that the file does not list.
+fn unlisted(id: String, kind: &'static dyn AnyKind, found: &Found) -> Step {
     Step {
-        id: orphan.id.clone(),
-        kind: orphan.kind,
-        name: orphan.found.physical.clone(),
-        physical: Some(orphan.found.physical.clone()),
-        action,
-        reasons: vec![reason],
+        id,
+        kind,
+        name: found.physical.clone(),
+        physical: Some(found.physical.clone()),
+        action: Action::NoOp,
+        reasons: Vec::new(),
         changes: Vec::new(),
         set_tags: Tags::new(),
         remove_tags: Vec::new(),
         want: Value::Null,
         hidden: BTreeSet::new(),
-        found: Some(orphan.found.clone()),
+        found: Some(found.clone()),
         in_file: false,
     }
 }

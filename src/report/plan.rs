@@ -1,6 +1,6 @@
 //! A plan as text, in the words and signs that Terraform's users know.
 
-use super::values::{change, fields, masked, tags_of};
+use super::values::{change, fields, tags_of};
 use super::{MASK, Paint};
 use crate::plan::{Action, Blocked, Plan, Reason, Step};
 
@@ -100,6 +100,7 @@ fn reason_text(reason: &Reason, action: Action) -> Option<String> {
             "not on the stack's IAM path: once it leaves the file it will not be found, so destroy or delete it first"
                 .to_owned()
         }
+        Reason::Undeclared { parent } => format!("not in the file, and hangs on {parent}"),
         Reason::Removed => "no longer in the file".to_owned(),
         Reason::Retained => "retained: stays in AWS, no longer part of the stack".to_owned(),
     })
@@ -111,7 +112,7 @@ fn order(action: Action) -> &'static str {
 
 fn body(step: &Step, paint: Paint) -> String {
     let facts = &step.kind.fields().hiding(&step.hidden);
-    let mut want = masked(facts, "", &step.want);
+    let mut want = facts.masked("", &step.want);
     if let Some(map) = want.as_object_mut() {
         map.retain(|name, _| !facts.is_source(name));
     }

@@ -1,0 +1,146 @@
+//! `drift`: compares stacks with AWS, and cannot write.
+
+use std::path::{Path, PathBuf};
+
+use super::{DONE, Opened, check_account, graph_of, load_stack, stack_file, wish};
+use crate::aws::guard::Guard;
+use crate::cli::{DriftArgs, DriftClass, DriftFormat, Globals, StackArgs};
+use crate::drift::{self, Class, Report, reads};
+use crate::failure::Failure;
+use crate::report::{Screen, drift as report};
+use crate::session::{self, Wish};
+use crate::{kinds, live};
+
+/// Exit code when AWS is not as last applied.
+const DRIFT: u8 = 2;
+
+/// Exit code when something could not be read.
+const INCOMPLETE: u8 = 3;
+
+/// What makes the exit code [`DRIFT`] unless it is said: everything but what the file is about to change.
+const FAIL_ON: &[Class] =
+    &[Class::LookAlike, Class::Missing, Class::Stopped, Class::Both, Class::Drifted, Class::Undeclared, Class::Orphan];
+
+/// Runs the command.
+pub(super) async fn run(globals: &Globals, args: &DriftArgs, screen: &mut Screen) -> Result<u8, Failure> {
+    let mut outcome = drift::Outcome { reports: Vec::new(), failures: Vec::new(), fail_on: fail_on(args) };
+    for file in files(&args.stacks)? {
+        match check(globals, args, &file, screen).await {
+            Ok(report) => outcome.reports.push(report),
+            Err(failure) if args.stacks.len() < 2 && outcome.reports.is_empty() => return Err(failure),
+            Err(failure) => outcome.failures.push((file.display().to_string(), failure.to_string())),
+        }
+    }
+    show(&outcome, args.format, screen)?;
+    Ok(exit_code(&outcome, args.report_only))
+}
+
+fn show(outcome: &drift::Outcome, format: DriftFormat, screen: &Screen) -> Result<(), Failure> {
+    match format {
+        DriftFormat::Text => screen.result(&report::text(outcome, screen.paint))?,
+        DriftFormat::Json => screen.json(&report::json(outcome))?,
+        DriftFormat::Markdown | DriftFormat::Junit | DriftFormat::Sarif | DriftFormat::Github => {
+            return Err(Failure::usage("this format is not there yet"));
+        }
+    }
+    Ok(())
+}
+
+async fn check(globals: &Globals, args: &DriftArgs, file: &Path, screen: &mut Screen) -> Result<Report, Failure> {
+    let stack_args =
+        StackArgs { stack: Some(file.to_owned()), vars: args.vars.clone(), var_files: args.var_files.clone() };
+    let stack = load_stack(&stack_args, screen)?;
+    let graph = graph_of(&stack)?;
+    let guard = Guard::only(reads::actions(kinds::all(), true, args.who));
+    let aws = session::open(&Wish { guard, ..wish(globals) }, stack.region.as_deref()).await?;
+    check_account(&stack, &aws)?;
+    let opened = Opened { stack, graph, aws };
+    let mut live = opened.observe().await;
+    let Opened { stack, graph, aws } = &opened;
+    live::extras(aws, stack, &mut live, kinds::all(), &|_| true).await;
+    live::remains(aws, stack, &mut live).await;
+    Ok(drift::assess(stack, graph, &live, &aws.place, &command(globals, args, file, &stack.secrets)))
+}
+
+/// Returns how this program is called to apply a file in the same place with the same variables, as far as they are no
+/// secrets.
+fn command(globals: &Globals, args: &DriftArgs, file: &Path, secrets: &[String]) -> String {
+    let mut words = vec!["stackctl".to_owned()];
+    words.extend(globals.local.then(|| "--local".to_owned()));
+    let flags =
+        [("--profile", &globals.profile), ("--region", &globals.region), ("--endpoint-url", &globals.endpoint_url)];
+    for (flag, value) in flags {
+        words.extend(value.iter().flat_map(|value| [flag.to_owned(), quoted(value)]));
+    }
+    words.extend(["apply".to_owned(), quoted(&file.display().to_string())]);
+    for text in &args.vars {
+        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+        let secret = secrets.iter().any(|secret| value.contains(secret.as_str()));
+        words.extend(["--var".to_owned(), if secret { format!("{name}=…") } else { quoted(text) }]);
+    }
+    words.extend(args.var_files.iter().flat_map(|path| ["--var-file".to_owned(), quoted(&path.display().to_string())]));
+    words.join(" ")
+}
+
+/// Writes a word so that a shell reads it as one.
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "-_./:=@%+,".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+/// Returns the stack files that are meant, in the order of the arguments, each once.
+fn files(patterns: &[String]) -> Result<Vec<PathBuf>, Failure> {
+    if patterns.is_empty() {
+        return Ok(vec![stack_file(None)?]);
+    }
+    let mut files: Vec<PathBuf> = Vec::new();
+    for pattern in patterns {
+        let found = matching(pattern)?;
+        files.extend(found);
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    files.retain(|file| seen.insert(file.clone()));
+    Ok(files)
+}
+
+/// A name without wildcards stands for itself, so that a missing file is told as one.
+fn matching(pattern: &str) -> Result<Vec<PathBuf>, Failure> {
+    if !pattern.contains(['*', '?', '[']) || Path::new(pattern).exists() {
+        return Ok(vec![PathBuf::from(pattern)]);
+    }
+    let paths = glob::glob(pattern).map_err(|error| Failure::usage(format!("{pattern}: {error}")))?;
+    let found: Vec<PathBuf> = paths.flatten().filter(|path| path.is_file()).collect();
+    if found.is_empty() {
+        return Err(Failure::usage(format!("{pattern}: no file matches")));
+    }
+    Ok(found)
+}
+
+fn fail_on(args: &DriftArgs) -> Vec<Class> {
+    let class = |class: &DriftClass| match class {
+        DriftClass::LookAlike => Class::LookAlike,
+        DriftClass::Missing => Class::Missing,
+        DriftClass::Stopped => Class::Stopped,
+        DriftClass::Both => Class::Both,
+        DriftClass::Drifted => Class::Drifted,
+        DriftClass::Undeclared => Class::Undeclared,
+        DriftClass::Orphan => Class::Orphan,
+        DriftClass::Pending => Class::Pending,
+    };
+    if args.fail_on.is_empty() { FAIL_ON.to_vec() } else { args.fail_on.iter().map(class).collect() }
+}
+
+/// A drift that is certain counts more than what could not be read.
+fn exit_code(outcome: &drift::Outcome, report_only: bool) -> u8 {
+    match () {
+        () if !outcome.failures.is_empty() => 1,
+        () if report_only => DONE,
+        () if outcome.has_drift() => DRIFT,
+        () if !outcome.is_complete() => INCOMPLETE,
+        () => DONE,
+    }
+}
