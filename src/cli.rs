@@ -214,7 +214,7 @@ pub struct RunArgs {
     #[arg(short = 'y', long, alias = "yes", env = "STACKCTL_AUTO_APPROVE", value_parser = BoolishValueParser::new())]
     pub auto_approve: bool,
     /// How many resources at once
-    #[arg(long, value_name = "N", default_value_t = 24, env = "STACKCTL_PARALLELISM")]
+    #[arg(long, value_name = "N", default_value_t = 64, env = "STACKCTL_PARALLELISM")]
     pub parallelism: usize,
     /// How long to wait for another run that has the lease of the stack file's `lock:`, such as 10m; 0 fails at once
     #[arg(long, value_name = "TIME", default_value = "0", env = "STACKCTL_LOCK_TIMEOUT")]
