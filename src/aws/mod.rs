@@ -16,7 +16,7 @@ use aws_types::SdkConfig;
 
 use crate::kind::{Key, Place};
 use log::CallLog;
-use retry::Quotas;
+use retry::{Quotas, Throttles};
 
 /// Clients of one account and region, made on first use.
 pub struct Aws {
@@ -133,8 +133,8 @@ impl Aws {
     /// SNS.
     pub fn sns(&self) -> &aws_sdk_sns::Client {
         self.clients.sns.get_or_init(|| {
-            let config = aws_sdk_sns::config::Builder::from(&self.config).interceptor(CallLog).build();
-            aws_sdk_sns::Client::from_conf(config)
+            let config = aws_sdk_sns::config::Builder::from(&self.config).interceptor(CallLog);
+            aws_sdk_sns::Client::from_conf(config.retry_classifier(Throttles).build())
         })
     }
 

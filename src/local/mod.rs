@@ -23,6 +23,7 @@ mod lambda;
 pub(crate) mod listener;
 pub(crate) mod logs;
 mod pattern;
+mod private;
 pub(crate) mod protocol;
 pub(crate) mod registry;
 mod router;
