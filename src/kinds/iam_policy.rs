@@ -123,12 +123,15 @@ impl Writes for IamPolicy {
             if error.code != "EntityAlreadyExists" {
                 return Err(error);
             }
-            let present = find(cx).await?.and_then(|policy| policy.tags);
+            let look = || async { find(cx).await };
+            let present = iam::existing(cx, &format!("policy {}", cx.key.name), look).await?;
+            let present = present.and_then(|policy| policy.tags);
             marks::settle(&iam::tags_of(present), tags, error)?;
         }
         let what = format!("policy {}", cx.key.name);
         iam::wait_visible(cx, &what, || async { Ok(find(cx).await?.and_then(|policy| policy.arn)) }).await?;
-        let fresh = Self::observe(cx, Some(want)).await?;
+        // Seen once does not mean seen by every call.
+        let fresh = iam::existing(cx, &what, || async { Self::observe(cx, Some(want)).await }).await?;
         let fresh = fresh.ok_or_else(|| KindError::not_found(format!("{what} vanished while it was set up")))?;
         if fresh.spec.policy_document != want.policy_document {
             put_version(cx, &fresh.physical, &want.policy_document).await?;
