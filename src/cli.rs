@@ -18,7 +18,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 error, 2 changes (plan --detailed-exitcode), 64 usage, 130 and 143 signals.\n\
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 error, 2 changes (plan --detailed-exitcode) or drift, 3 drift check incomplete, 64 usage, 130 and 143 signals.\n\
     Flags can also be set as environment variables: --auto-approve is STACKCTL_AUTO_APPROVE; --var name=value is STACKCTL_VAR_name.";
 
 /// Flags of every command.
@@ -54,13 +54,28 @@ pub enum Command {
     Validate(ValidateArgs),
     /// Show what apply would do
     Plan(PlanArgs),
-    /// Make AWS match the stack file
+    /// Make AWS match the stack file, or carry out a saved plan
+    ///
+    /// STACK may be a plan that `plan --out` has saved. Exactly that plan is carried out, without asking; when the stack
+    /// file, AWS, the account, the region, the variables or stackctl itself have moved since, nothing is done and what
+    /// has moved is named. Run it in the folder where the plan was made: the plan names its stack file from there.
+    /// Values of sensitive variables are not in a plan and have to be given again; those of others are.
     Apply(ApplyArgs),
     /// Delete what the stack owns, and prove that nothing is left
     Destroy(DestroyArgs),
+    /// Compare stacks with AWS, reading only
+    ///
+    /// Tells what was changed in AWS from what was changed in the file. Exits with 0 when AWS is as last applied, 2 when
+    /// it is not, and 3 when something could not be read.
+    Drift(DriftArgs),
+    /// Show or end the lease of the run that changes the stack
+    #[command(subcommand)]
+    Lock(LockCommand),
     /// Print the stack's outputs
     Output(OutputArgs),
-    /// Show the stack's live resources and their status
+    /// Show the stack's live resources and their status, or a saved plan
+    ///
+    /// STACK may be a plan that `plan --out` has saved: it is shown as `plan` did, and nothing is asked of AWS.
     Show(ShowArgs),
     /// Put the records of a file to a stream, as the Kinesis agent would
     Send(SendArgs),
@@ -72,6 +87,11 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Draw the stack's resources and what they need
     Graph(GraphArgs),
+    /// Make a stack file of a Terraform or OpenTofu state file, without asking AWS anything
+    ///
+    /// Reads what `terraform state pull` or `terraform show -json` writes. Secrets are not written: they become
+    /// variables. The command that it prints takes over what AWS has, without making anything anew.
+    ImportTerraform(ImportTerraformArgs),
     /// Print the JSON Schema of stack files, for editors
     Schema,
     /// Print shell completions
@@ -140,6 +160,9 @@ pub struct PlanArgs {
     /// Plan the deletion of everything
     #[arg(long, env = "STACKCTL_DESTROY", value_parser = BoolishValueParser::new())]
     pub destroy: bool,
+    /// Save the plan to this file, for `apply FILE` and `show FILE`; replaces an older plan and no other file
+    #[arg(long, value_name = "FILE", env = "STACKCTL_OUT")]
+    pub out: Option<PathBuf>,
     /// How to print the plan
     #[arg(long, value_enum, default_value_t = PlanFormat::Text, env = "STACKCTL_FORMAT")]
     pub format: PlanFormat,
@@ -188,9 +211,111 @@ pub struct RunArgs {
     /// How many resources at once
     #[arg(long, value_name = "N", default_value_t = 24, env = "STACKCTL_PARALLELISM")]
     pub parallelism: usize,
+    /// How long to wait for another run that has the lease of the stack file's `lock:`, such as 10m; 0 fails at once
+    #[arg(long, value_name = "TIME", default_value = "0", env = "STACKCTL_LOCK_TIMEOUT")]
+    pub lock_timeout: String,
     /// How to print what happens
     #[arg(long, value_enum, default_value_t = RunFormat::Text, env = "STACKCTL_FORMAT")]
     pub format: RunFormat,
+}
+
+/// What can be done with the lease on a stack.
+#[derive(Debug, Clone, Subcommand)]
+pub enum LockCommand {
+    /// Show which run has the lease, or had it last
+    Show(LockShowArgs),
+    /// End the lease of another run
+    ///
+    /// A run at work learns it when it next renews its lease. It then starts nothing new, but what it has asked AWS for
+    /// by then goes on. The lease of a run that died needs none of this: it ends by itself.
+    Release(LockReleaseArgs),
+}
+
+/// Arguments of `lock show`.
+#[derive(Debug, Clone, Args)]
+pub struct LockShowArgs {
+    /// The stack.
+    #[command(flatten)]
+    pub stack: StackArgs,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = RunFormat::Text, env = "STACKCTL_FORMAT")]
+    pub format: RunFormat,
+}
+
+/// Arguments of `lock release`.
+#[derive(Debug, Clone, Args)]
+pub struct LockReleaseArgs {
+    /// The stack.
+    #[command(flatten)]
+    pub stack: StackArgs,
+    /// Do not ask
+    #[arg(short = 'y', long, alias = "yes", env = "STACKCTL_AUTO_APPROVE", value_parser = BoolishValueParser::new())]
+    pub auto_approve: bool,
+}
+
+/// Arguments of `drift`.
+#[derive(Debug, Clone, Args)]
+pub struct DriftArgs {
+    /// Stack files; may be patterns such as 'stacks/*.yaml' [default: stack.yaml, else the only file in stacks/]
+    #[arg(value_name = "STACK", env = "STACKCTL_STACK")]
+    pub stacks: Vec<String>,
+    /// Set a variable
+    #[arg(long = "var", value_name = "NAME=VALUE")]
+    pub vars: Vec<String>,
+    /// Set variables from a YAML file
+    #[arg(long = "var-file", value_name = "FILE")]
+    pub var_files: Vec<PathBuf>,
+    /// How to print the report
+    #[arg(long, value_enum, default_value_t = DriftFormat::Text, env = "STACKCTL_FORMAT")]
+    pub format: DriftFormat,
+    /// Exit with 0 whatever is found
+    #[arg(long, env = "STACKCTL_REPORT_ONLY", value_parser = BoolishValueParser::new())]
+    pub report_only: bool,
+    /// What makes the exit code 2 [default: all but pending]
+    #[arg(long, value_name = "CLASS,…", value_delimiter = ',', value_enum, env = "STACKCTL_FAIL_ON")]
+    pub fail_on: Vec<DriftClass>,
+    /// Ask CloudTrail who made the changes
+    #[arg(long, env = "STACKCTL_WHO", value_parser = BoolishValueParser::new())]
+    pub who: bool,
+}
+
+/// What can be the matter with a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum DriftClass {
+    /// Something of the right name, without the stack's tags
+    LookAlike,
+    /// In the file, not in AWS
+    Missing,
+    /// Not in the wanted status
+    Stopped,
+    /// Changed in AWS and in the file
+    Both,
+    /// Changed in AWS since the last apply
+    Drifted,
+    /// More than the file lists
+    Undeclared,
+    /// The stack's by its tags, not in the file
+    Orphan,
+    /// Changed in the file since the last apply
+    Pending,
+}
+
+/// How drift is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DriftFormat {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+    /// For pull requests and step summaries
+    Markdown,
+    /// JUnit XML
+    Junit,
+    /// SARIF 2.1.0
+    Sarif,
+    /// Annotations, step summary and outputs of GitHub Actions
+    Github,
 }
 
 /// Arguments of `output`.
@@ -300,6 +425,20 @@ Experiments, for this command and for --local (all off by default):
 While it runs: POST an experiment to /_local/trouble (GET shows what came of it), {\"call\": N} or {} to
 /_local/trouble/release, {\"what\": \"spot-interruption\", \"to\": \"i-1\"} to /_local/happen (or instance-failure,
 function-failure, function-idle, application-stop, mapping-disabled); GET /_local/journal lists all calls.";
+
+/// Arguments of `import-terraform`.
+#[derive(Debug, Clone, Args)]
+pub struct ImportTerraformArgs {
+    /// State file, version 4, or the output of `terraform show -json`
+    #[arg(value_name = "TFSTATE")]
+    pub state: PathBuf,
+    /// Write the stack file here instead of printing it; the file must not exist
+    #[arg(long, value_name = "FILE", env = "STACKCTL_WRITE")]
+    pub write: Option<PathBuf>,
+    /// Name of the stack [default: that of the state file or its folder]
+    #[arg(long, value_name = "NAME", env = "STACKCTL_NAME")]
+    pub name: Option<String>,
+}
 
 /// What can be done with the local cloud.
 #[derive(Debug, Clone, Subcommand)]

@@ -10,6 +10,9 @@ use serde_json::{Map, Value};
 
 use crate::stack::reference::is_unresolved;
 
+/// What stands in for a secret.
+pub const MASK: &str = "(sensitive)";
+
 /// One difference between what is wanted and what was found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
@@ -35,6 +38,8 @@ pub struct Fields {
     uncompared: BTreeSet<String>,
     derived: BTreeSet<String>,
     sensitive: BTreeSet<String>,
+    status: BTreeSet<String>,
+    children: BTreeSet<String>,
     /// Type of what a field holds on to, by path.
     pins: BTreeMap<String, String>,
     /// Type of that with which a field's value goes, by path.
@@ -61,6 +66,8 @@ impl Fields {
             ("x-source", &mut self.uncompared),
             ("x-derived", &mut self.derived),
             ("x-sensitive", &mut self.sensitive),
+            ("x-status", &mut self.status),
+            ("x-children", &mut self.children),
         ];
         for (name, set) in marks {
             if flag(name) {
@@ -116,10 +123,32 @@ impl Fields {
         covers(&self.sensitive, path)
     }
 
+    /// Replaces the values of sensitive fields, however deep they lie.
+    #[must_use]
+    pub fn masked(&self, path: &str, value: &Value) -> Value {
+        match value {
+            Value::Null => Value::Null,
+            _ if self.is_sensitive(path) => MASK.into(),
+            Value::Object(map) => {
+                map.iter().map(|(name, value)| (name.clone(), self.masked(&join(path, name), value))).collect()
+            }
+            Value::Array(items) => {
+                items.iter().enumerate().map(|(at, item)| self.masked(&join(path, &at.to_string()), item)).collect()
+            }
+            other => other.clone(),
+        }
+    }
+
     /// Tells whether a field is local input that AWS never shows.
     #[must_use]
     pub fn is_source(&self, path: &str) -> bool {
         covers(&self.uncompared, path)
+    }
+
+    /// Tells whether AWS chooses a field's value where the file does not.
+    #[must_use]
+    pub fn is_computed(&self, path: &str) -> bool {
+        covers(&self.computed, path)
     }
 
     /// Returns the paths of the fields that hold on to objects of a type: AWS does not delete what they name.
@@ -130,6 +159,24 @@ impl Fields {
     /// Returns the paths of the fields that lose their value with objects of a type: it goes when what it names does.
     pub fn loses<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a str> {
         self.loses.iter().filter(move |(_, to)| *to == kind).map(|(path, _)| path.as_str())
+    }
+
+    /// Tells whether a field says that the object runs.
+    #[must_use]
+    pub fn is_status(&self, path: &str) -> bool {
+        covers(&self.status, path)
+    }
+
+    /// Tells whether a field lists things that people add one by one, such as rules.
+    #[must_use]
+    pub fn is_children(&self, path: &str) -> bool {
+        covers(&self.children, path)
+    }
+
+    /// Tells whether AWS chooses the field's value when it is unset.
+    #[must_use]
+    pub fn is_computed(&self, path: &str) -> bool {
+        covers(&self.computed, path)
     }
 
     /// Tells whether a change of a field forces replacement.
@@ -189,6 +236,45 @@ fn keep(ignore: &[String], path: &str, want: &Value, found: &Value) -> Value {
     }
 }
 
+/// Returns what an object can have been when it was last applied, if nobody has touched it since: what was found,
+/// without what AWS chose by itself.
+///
+/// Which fields AWS chose is known of today's file only, so a few readings are possible.
+#[must_use]
+pub fn applied_views(
+    fields: &Fields,
+    ignore: &[String],
+    want: &Value,
+    found: &Value,
+    changes: &[Change],
+) -> Vec<Value> {
+    let unset: Vec<String> = changes.iter().map(|change| change.path.clone()).collect();
+    let chosen: &dyn Fn(&str, &Value) -> bool = &|path, want| want.is_null() && fields.is_computed(path);
+    let also: &dyn Fn(&str, &Value) -> bool =
+        &|path, want| fields.is_computed(path) && (want.is_null() || unset.iter().any(|other| other == path));
+    let none: &dyn Fn(&str, &Value) -> bool = &|_, _| false;
+    [chosen, also, none].into_iter().map(|chosen| strip(chosen, &keep(ignore, "", found, want), want, "")).collect()
+}
+
+/// Leaves out what was chosen by AWS.
+fn strip(chosen: &dyn Fn(&str, &Value) -> bool, found: &Value, want: &Value, path: &str) -> Value {
+    let side = |name: &str| want.get(name).cloned().unwrap_or(Value::Null);
+    match found {
+        _ if chosen(path, want) => Value::Null,
+        Value::Object(map) => {
+            let member =
+                |(name, value): (&String, &Value)| (name.clone(), strip(chosen, value, &side(name), &join(path, name)));
+            map.iter().map(member).collect()
+        }
+        Value::Array(items) => {
+            let at = |index: usize| want.get(index).cloned().unwrap_or(Value::Null);
+            let items = items.iter().enumerate();
+            items.map(|(index, item)| strip(chosen, item, &at(index), &join(path, &index.to_string()))).collect()
+        }
+        other => other.clone(),
+    }
+}
+
 /// Tells whether a value holds something that is known only after apply.
 #[must_use]
 pub fn is_unknown(value: &Value) -> bool {
@@ -232,7 +318,7 @@ impl Walk<'_> {
 
     fn skips(&self, path: &str, want: &Value) -> bool {
         self.fields.is_source(path)
-            || (want.is_null() && covers(&self.fields.computed, path))
+            || (want.is_null() && self.fields.is_computed(path))
             || self.ignore.iter().any(|pattern| path_matches(pattern, path))
     }
 

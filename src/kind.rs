@@ -8,6 +8,7 @@
 mod changes;
 mod erased;
 mod path;
+mod peers;
 mod writes;
 
 use std::collections::BTreeMap;
@@ -16,8 +17,8 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::aws::Cx;
@@ -26,6 +27,7 @@ use crate::diff::{Change, Fields};
 pub use changes::Changes;
 pub use erased::Erased;
 pub use path::{Check, End, Holder, Hop, Need, Path, Side, State};
+pub use peers::{Attributes, Draft, Import, Peers, Piece, Terraform};
 pub use writes::{AnyWrites, Writes};
 
 /// Result of a verb.
@@ -101,7 +103,7 @@ pub struct Observed<S, O> {
 }
 
 /// Since when and why something does not run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Halt {
     /// When it stopped, as AWS writes it.
     pub since: Option<String>,
@@ -220,7 +222,8 @@ impl Fault {
 /// `x-source` local input that AWS never shows, never compared · `x-derived` filled by `prepare`, not by users ·
 /// `x-sensitive` shown masked · `x-pins` AWS does not delete an object of this type while the field names it ·
 /// `x-loses` the field's value goes when the object of this type that it names is deleted · `x-status` whether it runs,
-/// so that a difference means that it has stopped, or was started, by itself.
+/// so that a difference means that it has stopped, or was started, by itself · `x-children` a list
+/// or map of things that people add one by one, so that one too many is told apart from one that is different.
 pub trait Kind: Send + Sync + 'static {
     /// `type:` in a stack file.
     const TYPE: &'static str;
@@ -240,6 +243,8 @@ pub trait Kind: Send + Sync + 'static {
     const GRANTS: &'static [Grant] = &[];
     /// What it is on the way of data.
     const PATH: Path = Path::NONE;
+    /// What other tools call its objects.
+    const PEERS: Peers = Peers::NONE;
 
     /// Wanted and found state.
     type Spec: Serialize + DeserializeOwned + JsonSchema + Clone + fmt::Debug + Send + Sync + 'static;
@@ -403,6 +408,8 @@ pub trait AnyKind: Send + Sync {
     async fn observe(&self, cx: &Cx, want: Option<&Value>) -> Result<Option<Found>>;
     /// What it is on the way of data.
     fn path(&self) -> Path;
+    /// What other tools call its objects.
+    fn peers(&self) -> Peers;
     /// See [`Kind::hops`].
     fn hops(&self, spec: &Value) -> Vec<Hop>;
     /// See [`Kind::role`].

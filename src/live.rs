@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::aws::error::failed;
 use crate::aws::{Aws, Cx, marks};
 use crate::diff::is_unknown;
-use crate::kind::{AnyKind, Found, Key, KindError, Naming, Outputs, Owned, Place};
+use crate::kind::{AnyKind, Found, Key, KindError, Naming, Outputs, Owned, Place, Tagging, Tags};
 use crate::stack::reference::Reference;
 use crate::stack::resolve::fill;
 use crate::stack::{Resource, Stack};
@@ -39,6 +39,17 @@ pub struct Orphan {
     pub id: String,
     /// The object.
     pub found: Found,
+}
+
+/// An object that hangs on one of the stack's and that the file does not list.
+#[derive(Debug, Clone)]
+pub struct Extra {
+    /// Logical id of what it hangs on.
+    pub parent: String,
+    /// Its kind.
+    pub kind: &'static dyn AnyKind,
+    /// Its identifier.
+    pub physical: String,
 }
 
 /// A question that AWS did not answer.
@@ -72,6 +83,24 @@ pub fn wanted(stack: &Stack, place: &Place, resource: &Resource, outputs: &BTree
     resource.kind.normal(&filled).unwrap_or(filled)
 }
 
+/// Returns the tags that a resource is to have, without the hash of its spec.
+#[must_use]
+pub fn tags(stack: &Stack, resource: &Resource) -> Tags {
+    let mut tags = marks::marks(&stack.key(resource), "", resource.protect, resource.retain);
+    tags.remove(marks::SPEC);
+    match resource.kind.tagging() {
+        Tagging::Full => tags.extend(resource.tags.clone()),
+        Tagging::OwnershipOnly => tags.retain(|key, _| marks::MARKS.contains(&key.as_str())),
+    }
+    tags
+}
+
+/// Returns the hash that a resource's object carries once its wanted spec is applied.
+#[must_use]
+pub fn hash(stack: &Stack, resource: &Resource, want: &Value) -> String {
+    marks::spec_hash(resource.kind.fields(), &stack.secrets, want, &tags(stack, resource))
+}
+
 /// Observes all resources of a stack, and sweeps for what it owns besides.
 pub async fn observe(aws: &Arc<Aws>, stack: &Stack, kinds: &[&'static dyn AnyKind]) -> Live {
     let mut live = Live::default();
@@ -98,6 +127,42 @@ pub async fn observe(aws: &Arc<Aws>, stack: &Stack, kinds: &[&'static dyn AnyKin
     }
     live.orphans = orphans(aws, stack, &swept, &live.found, &mut live.unreadable).await;
     live
+}
+
+/// Lists what hangs on the stack's objects and is neither the stack's nor another's; what cannot be listed is noted.
+pub async fn extras(aws: &Arc<Aws>, stack: &Stack, live: &mut Live, kinds: &[&'static dyn AnyKind]) -> Vec<Extra> {
+    let owned = |found: &&Found| marks::stack_of(&found.tags) == Some(&stack.name);
+    let parents = stack
+        .resources
+        .values()
+        .filter_map(|resource| Some((resource, live.found.get(&resource.id).filter(owned)?.physical.clone())));
+    let listings = parents.map(|(resource, physical)| async move {
+        let key = Key { physical: Some(physical), ..stack.key(resource) };
+        (resource.id.clone(), resource.kind.children(&Cx::new(aws.clone(), key)).await)
+    });
+    let listings: Vec<_> = stream::iter(listings).buffer_unordered(CONCURRENCY).collect().await;
+    let mut extras = Vec::new();
+    for (parent, answer) in listings {
+        match answer {
+            Ok(children) => extras.extend(children.into_iter().filter_map(|child| {
+                let kind = kinds.iter().copied().find(|kind| kind.type_name() == child.kind)?;
+                Some(Extra { parent: parent.clone(), kind, physical: child.physical })
+            })),
+            Err(error) => live.unreadable.push(Unreadable { what: format!("{parent} (what hangs on it)"), error }),
+        }
+    }
+    let claimed = claimed(stack, live);
+    extras.retain(|extra| !claimed.contains(&(extra.kind.type_name(), extra.physical.clone())));
+    extras.sort_by(|one, other| (&one.parent, &one.physical).cmp(&(&other.parent, &other.physical)));
+    extras
+}
+
+/// Returns type and identifier of everything that is the stack's.
+fn claimed(stack: &Stack, live: &Live) -> BTreeSet<(&'static str, String)> {
+    let type_of = |id: &String| stack.resources.get(id).map(|resource| resource.kind.type_name());
+    let listed = live.found.iter().filter_map(|(id, found)| Some((type_of(id)?, found.physical.clone())));
+    let orphans = live.orphans.iter().map(|orphan| (orphan.kind.type_name(), orphan.found.physical.clone()));
+    listed.chain(orphans).collect()
 }
 
 type Looks = Vec<(String, Result<Option<Found>, KindError>)>;
@@ -194,7 +259,7 @@ async fn find(
         return observe(None).await;
     }
     // The tagging API lists what was deleted, too, for a while: the first one that is there counts.
-    for physical in ranked(&candidates(resource, swept), want, resource, &stack.secrets) {
+    for physical in ranked(&candidates(resource, swept), want, stack, resource) {
         if let Some(found) = observe(Some(physical)).await? {
             return Ok(Some(found));
         }
@@ -210,8 +275,8 @@ fn candidates<'a>(resource: &Resource, swept: &'a [(&'static dyn AnyKind, Owned)
 }
 
 /// Orders objects with the same marks, as an interrupted replacement leaves them: the one of today's spec comes first.
-fn ranked(candidates: &[&Owned], want: &Value, resource: &Resource, secrets: &[String]) -> Vec<String> {
-    let hash = marks::spec_hash(resource.kind.fields(), secrets, want);
+fn ranked(candidates: &[&Owned], want: &Value, stack: &Stack, resource: &Resource) -> Vec<String> {
+    let hash = hash(stack, resource, want);
     let (current, others): (Vec<&Owned>, Vec<&Owned>) =
         candidates.iter().partition(|owned| owned.tags.get(marks::SPEC) == Some(&hash));
     current.into_iter().chain(others).map(|owned| owned.physical.clone()).collect()

@@ -3,23 +3,24 @@
 //! Pure: the stack, its graph and what is live give a plan. The action decides; the reason only explains.
 
 mod make;
+pub mod saved;
 mod shield;
 mod ties;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::diff::Change;
 use crate::kind::{AnyKind, Found, Outputs, Place, Tags};
 use crate::live;
 use crate::stack::Stack;
-pub use make::make;
+pub use make::{differences, make};
 
 /// What the user asked for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Goal {
     /// Delete everything instead.
     pub destroy: bool,
@@ -34,7 +35,8 @@ pub struct Goal {
 }
 
 /// Which foreign objects become the stack's.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Adopt {
     /// None.
     #[default]
@@ -56,7 +58,7 @@ impl Adopt {
 }
 
 /// What is done to an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Nothing.
@@ -104,7 +106,7 @@ impl Action {
 }
 
 /// Why a step is what it is; explains and never decides.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "reason")]
 pub enum Reason {
     /// It does not exist.

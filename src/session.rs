@@ -14,6 +14,7 @@ use aws_types::sdk_config::Builder;
 
 use crate::aws::Aws;
 use crate::aws::error::failed;
+use crate::aws::guard::Guard;
 use crate::aws::log::CallLog;
 use crate::failure::Failure;
 use crate::kind::Place;
@@ -40,6 +41,8 @@ pub struct Wish {
     pub endpoint_url: Option<String>,
     /// The local cloud instead of AWS.
     pub local: bool,
+    /// What the clients may call.
+    pub guard: Guard,
 }
 
 /// Opens the clients and asks which account they are in.
@@ -88,8 +91,11 @@ async fn enter(wish: &Wish, config: SdkConfig) -> Result<Aws, Failure> {
         );
     };
     let emulated = !wish.local && (wish.endpoint_url.is_some() || config.endpoint_url().is_some());
+    // The local cloud and emulators take any number of calls, unless the local cloud is asked to be as strict as AWS.
+    let limited = if wish.local { local_settings()?.limits } else { !emulated };
     let place = place(&config, region).await?;
-    Ok(Aws::new(config, place, !emulated))
+    let aws = Aws::new(config, place, !emulated).guarded(wish.guard.clone());
+    Ok(if limited { aws.paced() } else { aws })
 }
 
 async fn remote(wish: &Wish, region: Option<String>) -> Result<SdkConfig, Failure> {

@@ -42,7 +42,7 @@ impl World {
 
     /// A world with the small stack's file, whose runs have little patience.
     fn small() -> Self {
-        let sandbox = Sandbox::new().set("STACKCTL_READ_TIMEOUT_MS", "400").set("AWS_MAX_ATTEMPTS", "3");
+        let sandbox = Sandbox::new().set("STACKCTL_READ_TIMEOUT_MS", "1500").set("AWS_MAX_ATTEMPTS", "3");
         sandbox.write("stack.yaml", SMALL);
         Self::of(sandbox, &[])
     }

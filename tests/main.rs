@@ -3,17 +3,21 @@
 
 mod build;
 mod cli;
+mod crash;
 mod data_path;
 mod faults;
 mod functions;
 mod imports;
 mod lifecycle;
+mod limits;
 mod local;
+mod lock;
 mod ministack;
 mod moto;
 mod permissions;
 mod python;
 mod round_trip;
+mod saved;
 mod schema;
 mod send;
 mod stack_files;

@@ -27,6 +27,8 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 pub enum Stop {
     /// Start nothing new, finish what is at work.
     Gently,
+    /// The same, because the run may not go on: another one may be at work.
+    Fenced,
     /// Stop at once.
     Now,
 }
@@ -195,6 +197,7 @@ impl State<'_> {
         self.stopping = true;
         match stop {
             Stop::Gently => self.observer.event(&Event::Stopping { running: self.active.len() }),
+            Stop::Fenced => self.observer.event(&Event::Fenced { running: self.active.len() }),
             Stop::Now => {
                 let unknown: Vec<_> =
                     std::mem::take(&mut self.active).into_values().map(|active| self.subject(active.job)).collect();

@@ -46,7 +46,7 @@ impl Task {
         let stack = run.stack;
         let resource = stack.resources.get(&step.id).filter(|_| step.in_file);
         let want = resource.map_or(Value::Null, |resource| live::wanted(stack, &run.aws.place, resource, outputs));
-        let spec_hash = marks::spec_hash(step.kind.fields(), &stack.secrets, &want);
+        let spec_hash = resource.map(|resource| live::hash(stack, resource, &want)).unwrap_or_default();
         let makes_new = verb == Verb::Create;
         let key = Key {
             stack: stack.name.clone(),

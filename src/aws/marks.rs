@@ -72,13 +72,18 @@ pub fn settle(present: &Tags, wanted: &Tags, error: KindError) -> Result<(), Kin
     if same(STACK) && same(RESOURCE) { Ok(()) } else { Err(KindError { class: Class::Exists, ..error }) }
 }
 
-/// Returns the hash of a spec: 128 bits in hexadecimal, the same for the same values whatever the order of keys.
+/// Returns the hash of a spec and its tags: 128 bits in hexadecimal, the same for the same values whatever the order of
+/// keys.
 ///
 /// Local input that AWS never shows is left out, and secrets count as one and the same, since tags are no place to
-/// guess them from.
+/// guess them from. Of the tags, those of AWS and those that say whose the object is do not count.
 #[must_use]
-pub fn spec_hash(fields: &Fields, secrets: &[String], spec: &Value) -> String {
-    let digest = Sha256::digest(canonical(fields, secrets, "", spec).as_bytes());
+pub fn spec_hash(fields: &Fields, secrets: &[String], spec: &Value, tags: &Tags) -> String {
+    let counts = |key: &str| OPTIONAL.contains(&key) || !(key.starts_with("aws:") || key.starts_with(PREFIX));
+    let tags = tags.iter().filter(|(key, _)| counts(key)).map(|(key, value)| (key.clone(), value.clone().into()));
+    let tags = canonical(&Fields::default(), secrets, "", &Value::Object(tags.collect()));
+    let text = canonical(fields, secrets, "", spec) + &tags;
+    let digest = Sha256::digest(text.as_bytes());
     digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -131,7 +136,7 @@ mod tests {
     fn hash(spec: &Value) -> String {
         let fields =
             Fields::of_schema(&json!({"properties": {"path": {"x-source": true}, "token": {"x-sensitive": true}}}));
-        spec_hash(&fields, &["hunter2".to_owned()], spec)
+        spec_hash(&fields, &["hunter2".to_owned()], spec, &Tags::new())
     }
 
     #[test]
@@ -141,6 +146,17 @@ mod tests {
             hash(&json!({"b": {"c": 2, "d": null}, "a": 1, "path": "x"}))
         );
         assert_ne!(hash(&json!({"a": [1, 2]})), hash(&json!({"a": [2, 1]})));
+    }
+
+    #[test]
+    fn hash_counts_the_tags_that_users_set() {
+        let hash = |tags: &[(&str, &str)]| {
+            let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            spec_hash(&Fields::default(), &[], &json!({}), &tags)
+        };
+        assert_ne!(hash(&[("env", "dev")]), hash(&[("env", "prod")]));
+        assert_ne!(hash(&[(PROTECT, "true")]), hash(&[]));
+        assert_eq!(hash(&[(STACK, "s"), (SPEC, "h"), ("aws:x", "1"), ("stackctl:sub:a", "1")]), hash(&[]));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The way to AWS: clients, the context of a verb, errors, waiting and ownership marks.
 
 pub mod error;
+pub mod guard;
 pub mod log;
 pub mod marks;
+mod pace;
 pub mod retry;
 pub mod wait;
 
@@ -15,8 +17,10 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 
 use crate::kind::{Key, Place};
+use guard::Guard;
 use log::CallLog;
-use retry::{Quotas, Throttles};
+use pace::{Pace, Paced, Pacer, https};
+use retry::{Quotas, Throttled};
 
 /// Clients of one account and region, made on first use.
 pub struct Aws {
@@ -25,6 +29,8 @@ pub struct Aws {
     pub place: Place,
     /// Whether the tagging API of this endpoint knows every resource (AWS and the local cloud: yes; emulators: no).
     pub tag_index_complete: bool,
+    guard: Guard,
+    pacer: Pacer,
     /// What the user should know of the way there.
     pub remark: Option<String>,
     clients: Clients,
@@ -33,6 +39,7 @@ pub struct Aws {
 #[derive(Default)]
 struct Clients {
     analytics: OnceLock<aws_sdk_kinesisanalytics::Client>,
+    cloudtrail: OnceLock<aws_sdk_cloudtrail::Client>,
     dynamodb: OnceLock<aws_sdk_dynamodb::Client>,
     ec2: OnceLock<aws_sdk_ec2::Client>,
     iam: OnceLock<aws_sdk_iam::Client>,
@@ -54,7 +61,44 @@ impl Aws {
     /// Wraps a configuration whose account is known.
     #[must_use]
     pub fn new(config: SdkConfig, place: Place, tag_index_complete: bool) -> Self {
-        Self { config, place, tag_index_complete, remark: None, clients: Clients::default() }
+        Self {
+            config,
+            place,
+            tag_index_complete,
+            guard: Guard::default(),
+            pacer: Pacer(None),
+            remark: None,
+            clients: Clients::default(),
+        }
+    }
+
+    /// Limits what the clients may call.
+    #[must_use]
+    pub fn guarded(mut self, guard: Guard) -> Self {
+        self.guard = guard;
+        self
+    }
+
+    /// CloudTrail.
+    pub fn cloudtrail(&self) -> &aws_sdk_cloudtrail::Client {
+        self.clients.cloudtrail.get_or_init(|| {
+            let config = aws_sdk_cloudtrail::config::Builder::from(&self.config)
+                .interceptor(CallLog)
+                .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone())
+                .build();
+            aws_sdk_cloudtrail::Client::from_conf(config)
+        })
+    }
+
+    /// Keeps all calls from here on within the rates that AWS publishes.
+    #[must_use]
+    pub fn paced(mut self) -> Self {
+        let pace = Arc::new(Pace::default());
+        let client = Paced::new(self.config.http_client().unwrap_or_else(https), pace.clone());
+        self.config = self.config.into_builder().http_client(client).build();
+        (self.pacer, self.clients) = (Pacer(Some(pace)), Clients::default());
+        self
     }
 
     /// Adds what the user should know of the way there.
@@ -77,7 +121,10 @@ impl Aws {
     /// Kinesis Data Analytics for SQL (API 2015-08-14).
     pub fn analytics(&self) -> &aws_sdk_kinesisanalytics::Client {
         self.clients.analytics.get_or_init(|| {
-            let config = aws_sdk_kinesisanalytics::config::Builder::from(&self.config).interceptor(CallLog);
+            let config = aws_sdk_kinesisanalytics::config::Builder::from(&self.config)
+                .interceptor(CallLog)
+                .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone());
             aws_sdk_kinesisanalytics::Client::from_conf(config.retry_classifier(Quotas).build())
         })
     }
@@ -85,7 +132,10 @@ impl Aws {
     /// DynamoDB.
     pub fn dynamodb(&self) -> &aws_sdk_dynamodb::Client {
         self.clients.dynamodb.get_or_init(|| {
-            let config = aws_sdk_dynamodb::config::Builder::from(&self.config).interceptor(CallLog);
+            let config = aws_sdk_dynamodb::config::Builder::from(&self.config)
+                .interceptor(CallLog)
+                .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone());
             aws_sdk_dynamodb::Client::from_conf(config.retry_classifier(Quotas).build())
         })
     }
@@ -93,7 +143,11 @@ impl Aws {
     /// EC2.
     pub fn ec2(&self) -> &aws_sdk_ec2::Client {
         self.clients.ec2.get_or_init(|| {
-            let config = aws_sdk_ec2::config::Builder::from(&self.config).interceptor(CallLog).build();
+            let config = aws_sdk_ec2::config::Builder::from(&self.config)
+                .interceptor(CallLog)
+                .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone())
+                .build();
             aws_sdk_ec2::Client::from_conf(config)
         })
     }
@@ -101,7 +155,11 @@ impl Aws {
     /// IAM.
     pub fn iam(&self) -> &aws_sdk_iam::Client {
         self.clients.iam.get_or_init(|| {
-            let config = aws_sdk_iam::config::Builder::from(&self.config).interceptor(CallLog).build();
+            let config = aws_sdk_iam::config::Builder::from(&self.config)
+                .interceptor(CallLog)
+                .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone())
+                .build();
             aws_sdk_iam::Client::from_conf(config)
         })
     }
@@ -109,7 +167,10 @@ impl Aws {
     /// Kinesis Data Streams.
     pub fn kinesis(&self) -> &aws_sdk_kinesis::Client {
         self.clients.kinesis.get_or_init(|| {
-            let config = aws_sdk_kinesis::config::Builder::from(&self.config).interceptor(CallLog);
+            let config = aws_sdk_kinesis::config::Builder::from(&self.config)
+                .interceptor(CallLog)
+                .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone());
             aws_sdk_kinesis::Client::from_conf(config.retry_classifier(Quotas).build())
         })
     }
@@ -117,7 +178,11 @@ impl Aws {
     /// Lambda.
     pub fn lambda(&self) -> &aws_sdk_lambda::Client {
         self.clients.lambda.get_or_init(|| {
-            let config = aws_sdk_lambda::config::Builder::from(&self.config).interceptor(CallLog).build();
+            let config = aws_sdk_lambda::config::Builder::from(&self.config)
+                .interceptor(CallLog)
+                .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone())
+                .build();
             aws_sdk_lambda::Client::from_conf(config)
         })
     }
@@ -125,7 +190,10 @@ impl Aws {
     /// CloudWatch Logs.
     pub fn logs(&self) -> &aws_sdk_cloudwatchlogs::Client {
         self.clients.logs.get_or_init(|| {
-            let config = aws_sdk_cloudwatchlogs::config::Builder::from(&self.config).interceptor(CallLog);
+            let config = aws_sdk_cloudwatchlogs::config::Builder::from(&self.config)
+                .interceptor(CallLog)
+                .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone());
             aws_sdk_cloudwatchlogs::Client::from_conf(config.retry_classifier(Quotas).build())
         })
     }
@@ -133,15 +201,22 @@ impl Aws {
     /// SNS.
     pub fn sns(&self) -> &aws_sdk_sns::Client {
         self.clients.sns.get_or_init(|| {
-            let config = aws_sdk_sns::config::Builder::from(&self.config).interceptor(CallLog);
-            aws_sdk_sns::Client::from_conf(config.retry_classifier(Throttles).build())
+            let config = aws_sdk_sns::config::Builder::from(&self.config)
+                .interceptor(CallLog)
+                .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone());
+            aws_sdk_sns::Client::from_conf(config.retry_classifier(Throttled).build())
         })
     }
 
     /// Systems Manager.
     pub fn ssm(&self) -> &aws_sdk_ssm::Client {
         self.clients.ssm.get_or_init(|| {
-            let config = aws_sdk_ssm::config::Builder::from(&self.config).interceptor(CallLog).build();
+            let config = aws_sdk_ssm::config::Builder::from(&self.config)
+                .interceptor(CallLog)
+                .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone())
+                .build();
             aws_sdk_ssm::Client::from_conf(config)
         })
     }
@@ -149,8 +224,11 @@ impl Aws {
     /// Resource Groups Tagging API.
     pub fn tagging(&self) -> &aws_sdk_resourcegroupstagging::Client {
         self.clients.tagging.get_or_init(|| {
-            let config =
-                aws_sdk_resourcegroupstagging::config::Builder::from(&self.config).interceptor(CallLog).build();
+            let config = aws_sdk_resourcegroupstagging::config::Builder::from(&self.config)
+                .interceptor(CallLog)
+                .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone())
+                .build();
             aws_sdk_resourcegroupstagging::Client::from_conf(config)
         })
     }

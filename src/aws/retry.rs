@@ -1,12 +1,11 @@
-//! Which refusals are worth another attempt, where the SDK does not know.
+//! Which refusals of the form "limit exceeded" are worth another attempt.
 //!
 //! The SDK takes every `LimitExceededException` for throttling, but it is also the code of used-up quotas, which no
 //! attempt gives back (`facts/aws.md` 0.1). Limits on what goes on at once are waited out by the kinds, where users see
-//! what is waited for. SNS's word for throttling is not on the SDK's list (`facts/aws.md` 0.4).
+//! what is waited for.
 
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction, RetryClassifierPriority};
-use aws_smithy_types::retry::ErrorKind;
 use serde_json::Value;
 
 /// Lets the SDK repeat `LimitExceededException` only where it speaks of a rate.
@@ -32,23 +31,23 @@ impl ClassifyRetry for Quotas {
     }
 }
 
-/// Lets the SDK repeat what SNS calls throttled.
+/// Lets the SDK repeat calls that SNS refuses with its own word for throttling, which the SDK does not know
+/// (`facts/aws.md` 10c.6).
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Throttles;
+pub struct Throttled;
 
-impl ClassifyRetry for Throttles {
+impl ClassifyRetry for Throttled {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        let refused = context.response().filter(|response| !response.status().is_success());
-        let body = refused.and_then(|response| response.body().bytes()).unwrap_or_default();
+        let body = context.response().and_then(|response| response.body().bytes()).unwrap_or_default();
         if String::from_utf8_lossy(body).contains("<Code>Throttled</Code>") {
-            RetryAction::retryable_error(ErrorKind::ThrottlingError)
+            RetryAction::throttling_error()
         } else {
             RetryAction::NoActionIndicated
         }
     }
 
     fn name(&self) -> &'static str {
-        "Throttles"
+        "Throttled"
     }
 
     fn priority(&self) -> RetryClassifierPriority {
@@ -71,24 +70,23 @@ mod tests {
     use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
     use aws_smithy_types::body::SdkBody;
 
-    fn answered(status: u16, body: &'static str) -> InterceptorContext {
-        let mut context = InterceptorContext::new(Input::erase(()));
-        context.set_response(HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body)));
-        context
+    fn action(body: &'static str) -> RetryAction {
+        classified(&Quotas, body)
     }
 
-    fn action(body: &'static str) -> RetryAction {
-        Quotas.classify_retry(&answered(400, body))
+    fn classified(classifier: &dyn ClassifyRetry, body: &'static str) -> RetryAction {
+        let mut context = InterceptorContext::new(Input::erase(()));
+        let status = 400.try_into().unwrap();
+        context.set_response(HttpResponse::new(status, SdkBody::from(body)));
+        classifier.classify_retry(&context)
     }
 
     #[test]
-    fn what_sns_calls_throttled_is_tried_again() {
-        let body = "<ErrorResponse><Error><Code>Throttled</Code></Error></ErrorResponse>";
-        let again = RetryAction::retryable_error(ErrorKind::ThrottlingError);
-        assert_eq!(Throttles.classify_retry(&answered(429, body)), again);
-        assert_eq!(Throttles.classify_retry(&answered(200, body)), RetryAction::NoActionIndicated);
-        let other = "<ErrorResponse><Error><Code>NotFound</Code></Error></ErrorResponse>";
-        assert_eq!(Throttles.classify_retry(&answered(404, other)), RetryAction::NoActionIndicated);
+    fn sns_has_a_word_of_its_own_for_throttling() {
+        let error =
+            "<ErrorResponse><Error><Code>Throttled</Code><Message>Rate exceeded</Message></Error></ErrorResponse>";
+        assert_eq!(classified(&Throttled, error), RetryAction::throttling_error());
+        assert_eq!(classified(&Throttled, "<Code>NotFound</Code>"), RetryAction::NoActionIndicated);
     }
 
     #[test]

@@ -3,11 +3,16 @@
 mod apply;
 mod confirm;
 mod destroy;
+mod drift;
 mod graph;
+mod guard;
+mod import_terraform;
 mod local;
+mod lock;
 mod meta;
 mod output;
 mod plan;
+mod planfile;
 mod send;
 mod show;
 mod validate;
@@ -17,11 +22,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::aws::Aws;
+use crate::aws::guard::Guard;
 use crate::cli::{Cli, Command, Globals, GoalArgs, StackArgs};
 use crate::failure::Failure;
 use crate::graph::Graph;
 use crate::kinds;
 use crate::live::{self, Live};
+use crate::plan::saved::Endpoint;
 use crate::plan::{Adopt, Goal};
 use crate::report::Screen;
 use crate::session::{self, Wish};
@@ -54,11 +61,14 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<u8, Failure> {
         Command::Plan(args) => plan::run(globals, &args, screen).await,
         Command::Apply(args) => apply::run(globals, &args, screen).await,
         Command::Destroy(args) => destroy::run(globals, &args, screen).await,
+        Command::Drift(args) => drift::run(globals, &args, screen).await,
+        Command::Lock(command) => lock::run(globals, &command, screen).await,
         Command::Output(args) => output::run(globals, &args, screen).await,
         Command::Show(args) => show::run(globals, &args, screen).await,
         Command::Send(args) => send::run(globals, &args, screen).await,
         Command::Verify(args) => verify::run(globals, &args, screen).await,
         Command::Graph(args) => graph::run(&args, screen),
+        Command::ImportTerraform(args) => import_terraform::run(&args, screen),
         Command::Schema => meta::schema(screen),
         Command::Completions { shell } => meta::completions(shell, screen),
         Command::Man => meta::man(screen),
@@ -82,6 +92,11 @@ impl Opened {
 /// Loads the stack file, shows its warnings, and opens the way to AWS.
 async fn open(globals: &Globals, args: &StackArgs, screen: &mut Screen) -> Result<Opened, Failure> {
     let stack = load_stack(args, screen)?;
+    enter(globals, stack, screen).await
+}
+
+/// Opens the way to where a stack lives.
+async fn enter(globals: &Globals, stack: Stack, screen: &Screen) -> Result<Opened, Failure> {
     let graph = graph_of(&stack)?;
     let aws = session::open(&wish(globals), stack.region.as_deref()).await?;
     remark(&aws, screen);
@@ -102,6 +117,7 @@ fn wish(globals: &Globals) -> Wish {
         region: globals.region.clone(),
         endpoint_url: globals.endpoint_url.clone(),
         local: globals.local,
+        guard: Guard::default(),
     }
 }
 
@@ -124,7 +140,16 @@ fn graph_of(stack: &Stack) -> Result<Graph, Failure> {
 /// Loads the stack file and shows its warnings.
 fn load_stack(args: &StackArgs, screen: &mut Screen) -> Result<Stack, Failure> {
     let path = stack_file(args.stack.as_deref())?;
-    let loaded = load(&path, &inputs(args)?).map_err(|report| {
+    if planfile::is_plan(&path) {
+        let message = format!("{} is a saved plan, and this command is about a stack file", path.display());
+        return Err(Failure::usage(message).help("`show` and `apply` take saved plans"));
+    }
+    load_file(&path, &inputs(args)?, screen)
+}
+
+/// Loads a stack file with these values of variables and shows its warnings.
+fn load_file(path: &Path, inputs: &Inputs, screen: &mut Screen) -> Result<Stack, Failure> {
+    let loaded = load(path, inputs).map_err(|report| {
         let text = report.render(screen.paint_err.is_on(), width());
         Failure::report(text)
     })?;
@@ -145,7 +170,12 @@ fn inputs(args: &StackArgs) -> Result<Inputs, Failure> {
         .iter()
         .map(|text| pair(text).ok_or_else(|| Failure::usage(format!("--var {text}: expected NAME=VALUE"))));
     let env = environment().filter_map(|(name, value)| Some((name.strip_prefix(VARIABLE_PREFIX)?.to_owned(), value)));
-    Ok(Inputs { vars: vars.collect::<Result<_, _>>()?, var_files: args.var_files.clone(), env: env.collect() })
+    Ok(Inputs {
+        vars: vars.collect::<Result<_, _>>()?,
+        var_files: args.var_files.clone(),
+        env: env.collect(),
+        ..Inputs::default()
+    })
 }
 
 /// Returns the environment, without what is not text.
@@ -217,6 +247,19 @@ fn goal(args: &GoalArgs, destroy: bool, stack: &Stack) -> Result<Goal, Failure> 
 /// Says which stack a command is about, and where.
 fn headline(what: &str, opened: &Opened, local: bool) -> String {
     let place = &opened.aws.place;
+    headline_of(what, &opened.stack.name, &place.region, &place.account, local)
+}
+
+fn headline_of(what: &str, stack: &str, region: &str, account: &str, local: bool) -> String {
     let at = if local { " (local cloud)" } else { "" };
-    format!("{what} stack {} in {}, account {}{at}\n\n", opened.stack.name, place.region, place.account)
+    format!("{what} stack {stack} in {region}, account {account}{at}\n\n")
+}
+
+/// Says what answers the calls of this command.
+fn endpoint(globals: &Globals, aws: &Aws) -> Endpoint {
+    match (globals.local, aws.tag_index_complete) {
+        (true, _) => Endpoint::Local,
+        (false, true) => Endpoint::Aws,
+        (false, false) => Endpoint::Other,
+    }
 }

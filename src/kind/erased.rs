@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{
     AnyKind, AnyWrites, Changes, Check, Child, Fault, Files, Found, Grant, Hop, Key, Kind, KindError, Naming, Outputs,
-    Owned, Path, Place, Result, Tagging, Tags, Writes,
+    Owned, Path, Peers, Place, Result, Tagging, Tags, Writes,
 };
 use crate::aws::Cx;
 use crate::diff::{Change, Fields};
@@ -176,6 +176,10 @@ impl<K: Kind> AnyKind for Erased<K> {
 
     fn path(&self) -> Path {
         K::PATH
+    }
+
+    fn peers(&self) -> Peers {
+        K::PEERS
     }
 
     fn hops(&self, spec: &Value) -> Vec<Hop> {

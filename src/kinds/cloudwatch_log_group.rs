@@ -1,5 +1,7 @@
 //! CloudWatch log groups (`facts/aws.md` 13).
 
+mod peers;
+
 use std::time::Duration;
 
 use aws_sdk_cloudwatchlogs::types::{LogGroup, LogGroupClass};
@@ -13,7 +15,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{Look, Wait};
 use crate::kind::{
-    Changes, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags, Writes,
+    Changes, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Tags,
+    Writes,
 };
 
 /// A CloudWatch log group.
@@ -75,6 +78,7 @@ impl Kind for CloudwatchLogGroup {
     const TITLE: &'static str = "CloudWatch log group";
     const DELETE_RANK: u8 = 95;
     const NAMING: Naming = Naming::Name { pattern: r"^[A-Za-z0-9._\-/#]{1,512}$" };
+    const PEERS: Peers = peers::PEERS;
     const TAG_INDEX: Option<&'static str> = Some("logs:log-group");
     const READS: &'static [&'static str] = &["logs:DescribeLogGroups", "logs:ListTagsForResource"];
     const GRANTS: &'static [Grant] = &[

@@ -1,6 +1,7 @@
 //! DynamoDB tables (`facts/aws.md` 9).
 
 mod call;
+mod peers;
 mod spec;
 mod steps;
 mod wire;
@@ -18,8 +19,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::Wait;
 use crate::kind::{
-    Changes, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Place, Result,
-    Tags, Writes,
+    Changes, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Peers, Place,
+    Result, Tags, Writes,
 };
 
 /// A DynamoDB table.
@@ -46,6 +47,7 @@ impl Kind for DynamodbTable {
     const TITLE: &'static str = "DynamoDB table";
     const DELETE_RANK: u8 = 55;
     const NAMING: Naming = Naming::Name { pattern: r"^[a-zA-Z0-9_.-]{3,255}$" };
+    const PEERS: Peers = peers::PEERS;
     const TAG_INDEX: Option<&'static str> = Some("dynamodb:table");
     const PATH: Path = Path {
         ready: &["ACTIVE", "UPDATING"],

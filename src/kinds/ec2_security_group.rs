@@ -1,5 +1,6 @@
 //! EC2 security groups with their rules (`facts/aws.md` 12a).
 
+mod peers;
 mod rule;
 
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Look, Wait};
 use crate::kind::{
-    Changes, Class, Fault, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags, Writes,
+    Changes, Class, Fault, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Tags, Writes,
 };
 
 /// A security group.
@@ -33,9 +34,11 @@ pub struct Spec {
     pub vpc_id: Option<String>,
     /// What may come in; nothing when empty. A rule whose source is null is left out.
     #[serde(deserialize_with = "rule::list")]
+    #[schemars(extend("x-children" = true))]
     pub ingress: Vec<Rule>,
     /// What may go out; everything over IPv4 when unset, as AWS has it, and nothing when empty.
     #[serde(deserialize_with = "rule::list")]
+    #[schemars(extend("x-children" = true))]
     pub egress: Vec<Rule>,
 }
 
@@ -78,6 +81,7 @@ impl Kind for Ec2SecurityGroup {
     const TITLE: &'static str = "EC2 security group";
     const DELETE_RANK: u8 = 60;
     const NAMING: Naming = Naming::Name { pattern: r"^[a-zA-Z0-9 ._:/()#,@\[\]+=&;{}!$*-]{1,255}$" };
+    const PEERS: Peers = peers::PEERS;
     const TAG_INDEX: Option<&'static str> = Some("ec2:security-group");
 
     const READS: &'static [&'static str] = &["ec2:DescribeSecurityGroups", "ec2:DescribeVpcs"];

@@ -1,5 +1,7 @@
 //! IAM instance profiles: what hands a role to an EC2 instance (`facts/aws.md` 8).
 
+mod peers;
+
 use aws_sdk_iam::types::InstanceProfile;
 use futures::{StreamExt, TryStreamExt, stream};
 use schemars::JsonSchema;
@@ -12,7 +14,7 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Wait};
 use crate::kind::{
-    Changes, Fault, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags, Writes,
+    Changes, Fault, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Tags, Writes,
 };
 
 /// An IAM instance profile.
@@ -43,6 +45,7 @@ impl Kind for IamInstanceProfile {
     const TITLE: &'static str = "IAM instance profile";
     const DELETE_RANK: u8 = 70;
     const NAMING: Naming = Naming::Name { pattern: r"^[A-Za-z0-9_+=,.@-]{1,128}$" };
+    const PEERS: Peers = peers::PEERS;
 
     const READS: &'static [&'static str] = &["iam:GetInstanceProfile", "iam:ListInstanceProfiles"];
     type Spec = Spec;

@@ -1,5 +1,7 @@
 //! IAM managed policies and their versions (`facts/aws.md` 6).
 
+mod peers;
+
 use std::time::Duration;
 
 use aws_sdk_iam::types::{Policy, PolicyScopeType, PolicyUsageType};
@@ -16,7 +18,7 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Wait};
 use crate::kind::{
-    Changes, Fault, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags, Writes,
+    Changes, Fault, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Tags, Writes,
 };
 
 /// An IAM managed policy. Its physical identifier is its ARN.
@@ -56,6 +58,7 @@ impl Kind for IamPolicy {
     const TITLE: &'static str = "IAM managed policy";
     const DELETE_RANK: u8 = 85;
     const NAMING: Naming = Naming::Name { pattern: r"^[A-Za-z0-9_+=,.@-]{1,128}$" };
+    const PEERS: Peers = peers::PEERS;
 
     const READS: &'static [&'static str] = &[
         "iam:GetPolicy",

@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod change;
+mod peers;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,8 +18,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{Look, Wait};
 use crate::kind::{
-    Changes, Check, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Place, Result,
-    Tags, Writes,
+    Changes, Check, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Peers, Place,
+    Result, Tags, Writes,
 };
 
 /// A Kinesis data stream.
@@ -100,6 +101,7 @@ impl Kind for KinesisStream {
     const TITLE: &'static str = "Kinesis data stream";
     const DELETE_RANK: u8 = 50;
     const NAMING: Naming = Naming::Name { pattern: r"^[a-zA-Z0-9_.-]{1,128}$" };
+    const PEERS: Peers = peers::PEERS;
     const TAG_INDEX: Option<&'static str> = Some("kinesis:stream");
     const READS: &'static [&'static str] = &[
         "kinesis:DescribeStreamSummary",

@@ -4,6 +4,7 @@
 //! topic, see [`entry`], and a subscription is addressed by topic, protocol and a hash of its endpoint.
 
 mod entry;
+mod peers;
 mod spec;
 
 use std::collections::{BTreeMap, HashMap};
@@ -21,8 +22,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Look, Wait};
 use crate::kind::{
-    Changes, Check, Class, End, Fault, Hop, Kind, KindError, Naming, Observed, Owned, Path, Result, Tagging, Tags,
-    Writes,
+    Changes, Check, Class, End, Fault, Hop, Kind, KindError, Naming, Observed, Owned, Path, Peers, Result, Tagging,
+    Tags, Writes,
 };
 
 /// A subscription to an SNS topic.
@@ -45,6 +46,7 @@ impl Kind for SnsSubscription {
     const TITLE: &'static str = "SNS subscription";
     const DELETE_RANK: u8 = 40;
     const NAMING: Naming = Naming::Assigned;
+    const PEERS: Peers = peers::PEERS;
     const TAGGING: Tagging = Tagging::OwnershipOnly;
     const PATH: Path =
         Path { ready: &["confirmed"], mend: "the owner of the endpoint has to confirm the subscription", ..Path::NONE };

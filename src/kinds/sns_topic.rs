@@ -1,6 +1,7 @@
 //! SNS topics (`facts/aws.md` 10a).
 
 mod attributes;
+mod peers;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,8 +16,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Look, Wait};
 use crate::kind::{
-    Changes, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Place, Result,
-    Tags, Writes,
+    Changes, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Peers, Place,
+    Result, Tags, Writes,
 };
 
 /// An SNS topic.
@@ -130,6 +131,7 @@ impl Kind for SnsTopic {
     const TITLE: &'static str = "SNS topic";
     const DELETE_RANK: u8 = 45;
     const NAMING: Naming = Naming::Name { pattern: r"^([a-zA-Z0-9_-]{1,256}|[a-zA-Z0-9_-]{1,251}\.fifo)$" };
+    const PEERS: Peers = peers::PEERS;
     const TAG_INDEX: Option<&'static str> = Some("sns");
     const PATH: Path = Path { accepts: &["sns:Publish"], ..Path::NONE };
     const READS: &'static [&'static str] = &["sns:GetTopicAttributes", "sns:ListTagsForResource", "sns:ListTopics"];

@@ -3,6 +3,8 @@
 //! A parameter whose value is left out of the file belongs to whoever sets it by hand: it is created with a placeholder
 //! and its value is never read, compared or changed afterwards.
 
+mod peers;
+
 use std::time::Duration;
 
 use aws_sdk_ssm::types::{
@@ -18,7 +20,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{Look, Wait};
 use crate::kind::{
-    Changes, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags, Writes,
+    Changes, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Tags,
+    Writes,
 };
 
 /// A Systems Manager parameter.
@@ -124,6 +127,7 @@ impl Kind for SsmParameter {
     const TITLE: &'static str = "Systems Manager parameter";
     const DELETE_RANK: u8 = 90;
     const NAMING: Naming = Naming::Name { pattern: r"^(?:(?:/[A-Za-z0-9_.-]+){1,15}|[A-Za-z0-9_.-]{1,1011})$" };
+    const PEERS: Peers = peers::PEERS;
     const READS: &'static [&'static str] = &["ssm:DescribeParameters", "ssm:GetParameter", "ssm:ListTagsForResource"];
     const GRANTS: &'static [Grant] = &[
         Grant { verb: "read", actions: &["ssm:GetParameter", "ssm:GetParameters"], resources: &[""] },

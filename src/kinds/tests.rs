@@ -31,7 +31,7 @@ fn writer(name: &str) -> &'static dyn AnyWrites {
 }
 
 fn marked(kind: &dyn AnyKind, key: &Key, spec: &Value) -> Tags {
-    marks(key, &spec_hash(kind.fields(), &[], spec), false, false)
+    marks(key, &spec_hash(kind.fields(), &[], spec, &Tags::new()), false, false)
 }
 
 /// An account with nothing in it.

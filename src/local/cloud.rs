@@ -22,6 +22,7 @@ use tokio::sync::watch;
 
 use super::dynamodb::Tables;
 use super::kinesis::Streams;
+use super::limits::Limits;
 use super::registry::{Entry, Handler, SERVICES, Wire};
 use super::router::{self, Caller, Form, Route, Temporary};
 use super::sns::outbox;
@@ -89,6 +90,7 @@ struct Inner {
     functions: lambda::Functions,
     settings: Settings,
     calls: Mutex<BTreeMap<(String, String), u64>>,
+    limits: Limits,
     trouble: Trouble,
     /// Counts the calls that may have brought records, from one.
     bell: watch::Sender<u64>,
@@ -133,8 +135,21 @@ impl Cloud {
         let home = home.map(Path::to_owned);
         let trouble = Trouble::new(settings.trouble.clone(), settings.seed, settings.pace.clone());
         let (calls, bell, address) = (Mutex::default(), watch::Sender::new(1), OnceLock::new());
-        let inner =
-            Inner { rows, streams, tables, functions, settings, calls, trouble, bell, home, address, _lock: lock };
+        let limits = Limits::new(settings.limits);
+        let inner = Inner {
+            rows,
+            streams,
+            tables,
+            functions,
+            settings,
+            calls,
+            limits,
+            trouble,
+            bell,
+            home,
+            address,
+            _lock: lock,
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -179,6 +194,7 @@ impl Cloud {
 
     async fn serve(&self, route: &Route, mut call: Call, temporary: Option<Temporary>) -> Outcome {
         self.count(route.entry, &call);
+        self.inner.limits.admit(route.entry, &call)?;
         self.inner.trouble.pace(route.entry, &mut call);
         if let Some(shown) = temporary {
             let bearer = self
@@ -188,7 +204,8 @@ impl Cloud {
             let bearer = bearer.map_err(|refusal| refusal.fault(route.entry.wire))?;
             (call.role, call.session) = (Some(bearer.role), Some(bearer.session));
         }
-        self.call(route.entry, &call).await
+        let outcome = self.call(route.entry, &call).await;
+        outcome.inspect_err(|fault| self.inner.limits.note(route.entry, &call, fault))
     }
 
     /// Answers a call that one of the cloud's own services makes, without the way through HTTP.
@@ -291,6 +308,7 @@ impl Cloud {
                 let calls: Value = self.calls().into_iter().map(entry).collect();
                 envelope::raw(200, "application/json", calls.to_string().into_bytes())
             }
+            ["limits"] => envelope::raw(200, "application/json", self.inner.limits.page().to_string().into_bytes()),
             ["code", account, region, function] => self.code(account, region, function),
             ["outbox", account, region, rest @ ..] if rest.len() < 2 => {
                 self.outbox(account, region, rest.first().copied().unwrap_or_default())

@@ -20,6 +20,7 @@ mod happen;
 pub(crate) mod iam;
 mod kinesis;
 mod lambda;
+mod limits;
 pub(crate) mod listener;
 pub(crate) mod logs;
 mod pattern;

@@ -1,5 +1,5 @@
-//! How life-like the local cloud behaves: its pace and its faults; the Python that runs its functions; and where the
-//! streams of its applications are.
+//! How life-like the local cloud behaves: its pace, its faults and how many calls it takes; the Python that runs its
+//! functions; and where the streams of its applications are.
 //!
 //! Everything is off by default. It does not know which services use the values.
 
@@ -11,6 +11,7 @@ use super::trouble::{self, Delays, Experiment, Latency, Pace};
 
 const LATENCY: &str = "STACKCTL_LOCAL_LATENCY_MS";
 const DELAY: &str = "STACKCTL_LOCAL_DELAY_MS";
+const LIMITS: &str = "STACKCTL_LOCAL_LIMITS";
 const IAM_DELAY: &str = "STACKCTL_LOCAL_IAM_DELAY_MS";
 const ANALYTICS: &str = "STACKCTL_LOCAL_ANALYTICS";
 const SEED: &str = "STACKCTL_LOCAL_SEED";
@@ -23,6 +24,7 @@ const LATENCIES: &str = "milliseconds such as `50`, `20..80` or `lognormal(40, 0
 const DELAYS: &str = "milliseconds such as `500`, or for some services: `kinesis=200,lambda=50` (analytics, dynamodb, ec2, kinesis, lambda, mapping)";
 const NUMBER: &str = "a whole number";
 const URL: &str = "an http or https URL";
+const LIMITED: &str = "`aws` or `off`";
 
 /// Settings of one local cloud.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -35,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) seed: u64,
     /// Whether the seed was drawn and something hangs on it.
     pub(crate) is_drawn: bool,
+    /// Whether calls that come faster than AWS takes them are refused.
+    pub(crate) limits: bool,
     /// Interpreter for functions, with boto3; without one, the local cloud makes itself one in `cache`.
     pub(crate) python: Option<PathBuf>,
     /// Folder for what is made once and used by all local clouds of the user.
@@ -73,8 +77,17 @@ impl Settings {
         let trouble = experiment(&lookup)?;
         let seed: Option<u64> = read(&lookup, SEED, NUMBER, |text| text.trim().parse().ok())?.or(trouble.seed);
         let is_drawn = seed.is_none() && (pace.draws() || trouble.draws());
-        let (python, streams_url) = (path(PYTHON), url(&lookup, STREAMS)?);
-        Ok(Self { pace, trouble, seed: seed.unwrap_or_else(trouble::seed), is_drawn, python, cache, streams_url })
+        let (python, limits, streams_url) = (path(PYTHON), limits(&lookup)?, url(&lookup, STREAMS)?);
+        Ok(Self {
+            pace,
+            trouble,
+            seed: seed.unwrap_or_else(trouble::seed),
+            is_drawn,
+            limits,
+            python,
+            cache,
+            streams_url,
+        })
     }
 }
 
@@ -96,6 +109,14 @@ fn experiment(lookup: impl Fn(&str) -> Option<String>) -> Result<Experiment, Set
         wanted: format!("an experiment such as {{\"rules\":[{{\"what\":\"throttle\",\"chance\":0.1}}]}} ({wrong})"),
         value,
     })
+}
+
+fn limits(lookup: impl Fn(&str) -> Option<String>) -> Result<bool, SettingsError> {
+    match lookup(LIMITS).as_deref().map(str::trim) {
+        None | Some("" | "off") => Ok(false),
+        Some("aws") => Ok(true),
+        Some(value) => Err(SettingsError { name: LIMITS, wanted: LIMITED.to_owned(), value: value.to_owned() }),
+    }
 }
 
 fn url(lookup: impl Fn(&str) -> Option<String>, name: &'static str) -> Result<Option<String>, SettingsError> {
@@ -153,6 +174,14 @@ mod tests {
         assert_eq!(read("XDG_CACHE_HOME", "/c").unwrap().cache, Some("/c/stackctl".into()));
         assert_eq!(read("XDG_CACHE_HOME", "c").unwrap().cache, None);
         assert_eq!(read(PYTHON, "/p/python3").unwrap().python, Some("/p/python3".into()));
+    }
+
+    #[test]
+    fn limits_are_aws_s_or_none() {
+        let limits = |value: &str| read(LIMITS, value).map(|settings| settings.limits);
+        assert_eq!((limits("aws"), limits("off"), limits("")), (Ok(true), Ok(false), Ok(false)));
+        let error = limits("5").unwrap_err().to_string();
+        assert!(error.contains("STACKCTL_LOCAL_LIMITS must be `aws` or `off`, not `5`"), "{error}");
     }
 
     #[test]

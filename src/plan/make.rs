@@ -9,7 +9,7 @@ use super::{Action, Blocked, Goal, Plan, Reason, Step, resolve_outputs, shield, 
 use crate::aws::marks;
 use crate::diff::{Change, diff, with_ignored};
 use crate::graph::Graph;
-use crate::kind::{Found, Outputs, Place, Tagging, Tags};
+use crate::kind::{Found, Outputs, Place, Tags};
 use crate::live::{self, Live, Orphan};
 use crate::stack::{Resource, Stack};
 
@@ -120,7 +120,7 @@ impl Planner<'_> {
     }
 
     fn create(&self, resource: &Resource, step: &mut Step) {
-        step.set_tags = self.tags(resource);
+        step.set_tags = live::tags(self.stack, resource);
         let Some(old) = self.predecessor(resource) else {
             (step.action, step.reasons) = (Action::Create, vec![Reason::Missing]);
             return;
@@ -162,11 +162,7 @@ impl Planner<'_> {
 
     /// Lists the differences, with what must not be shown hidden.
     fn changes(&self, resource: &Resource, want: &Value, found: &Value) -> Vec<Change> {
-        let mut changes = diff(resource.kind.fields(), &resource.ignore_changes, want, found);
-        for change in &mut changes {
-            shield::hide(change, &resource.hidden, &self.stack.secrets);
-        }
-        changes
+        differences(self.stack, resource, want, found)
     }
 
     fn compare(&self, resource: &Resource, step: &mut Step, found: &Found) {
@@ -179,12 +175,12 @@ impl Planner<'_> {
         let paths: Vec<_> =
             step.changes.iter().filter(|change| change.forces_replacement).map(|change| change.path.clone()).collect();
         let requested = self.goal.replace.contains(&resource.id);
-        let (set, remove) = marks::tag_changes(&self.tags(resource), &found.tags);
+        let (set, remove) = marks::tag_changes(&live::tags(self.stack, resource), &found.tags);
         let tags_differ = !set.is_empty() || !remove.is_empty();
         if !paths.is_empty() || requested {
             let collides = kind.collides(&step.want, &found.spec) || self.needs_gap(&resource.id);
             step.action = if collides { Action::DeleteCreate } else { Action::CreateDelete };
-            step.set_tags = self.tags(resource);
+            step.set_tags = live::tags(self.stack, resource);
             step.reasons =
                 if paths.is_empty() { vec![Reason::Requested] } else { vec![Reason::CannotUpdate { paths }] };
         } else if !step.changes.is_empty() || tags_differ {
@@ -247,19 +243,8 @@ impl Planner<'_> {
 
     /// Tells a change of the file from a change of AWS, by the hash of what was last applied.
     fn cause(&self, resource: &Resource, step: &Step, found: &Found) -> Reason {
-        let hash = marks::spec_hash(resource.kind.fields(), &self.stack.secrets, &step.want);
+        let hash = live::hash(self.stack, resource, &step.want);
         if found.tags.get(marks::SPEC) == Some(&hash) { Reason::Drift } else { Reason::Pending }
-    }
-
-    /// Returns the wanted tags, without the hash of the spec, which alone is no reason for a change.
-    fn tags(&self, resource: &Resource) -> Tags {
-        let mut tags = marks::marks(&self.stack.key(resource), "", resource.protect, resource.retain);
-        tags.remove(marks::SPEC);
-        match resource.kind.tagging() {
-            Tagging::Full => tags.extend(resource.tags.clone()),
-            Tagging::OwnershipOnly => tags.retain(|key, _| marks::MARKS.contains(&key.as_str())),
-        }
-        tags
     }
 
     fn guard(&mut self, protect: bool, step: &Step) {
@@ -318,6 +303,16 @@ impl Planner<'_> {
         }
         resolve_outputs(self.stack, self.place, &self.outputs)
     }
+}
+
+/// Lists the differences between what is wanted of a resource and what was found, with what must not be shown hidden.
+#[must_use]
+pub fn differences(stack: &Stack, resource: &Resource, want: &Value, found: &Value) -> Vec<Change> {
+    let mut changes = diff(resource.kind.fields(), &resource.ignore_changes, want, found);
+    for change in &mut changes {
+        shield::hide(change, &resource.hidden, &stack.secrets);
+    }
+    changes
 }
 
 fn blank(resource: &Resource, want: Value, found: Option<Found>) -> Step {

@@ -7,11 +7,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::diff::{Change, path_matches};
+use crate::diff::{Change, MASK, path_matches};
 use crate::stack::variables::is_short;
-
-/// What stands in for what may be a secret.
-const MASK: &str = "(sensitive)";
 
 /// Hides what must not be shown of a difference.
 pub(super) fn hide(change: &mut Change, hidden: &BTreeSet<String>, secrets: &[String]) {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::values::{masked, tags_of};
+use super::values::tags_of;
 use super::{MASK, Paint, plan as text_report};
 use crate::diff::{Change, Fields, is_unknown};
 use crate::plan::{Action, Plan, Step};
@@ -48,7 +48,7 @@ fn change_json(change: &Change, facts: &Fields) -> Value {
     let unknown = is_unknown(&change.after);
     let shown = |value: &Value| match change.sensitive && !value.is_null() {
         true => MASK.into(),
-        false => masked(facts, &change.path, value),
+        false => facts.masked(&change.path, value),
     };
     json!({
         "path": change.path,

@@ -1,6 +1,6 @@
 //! A plan as text, in the words and signs that Terraform's users know.
 
-use super::values::{change, fields, masked, tags_of};
+use super::values::{change, fields, tags_of};
 use super::{MASK, Paint};
 use crate::plan::{Action, Blocked, Plan, Reason, Step};
 
@@ -111,7 +111,7 @@ fn order(action: Action) -> &'static str {
 
 fn body(step: &Step, paint: Paint) -> String {
     let facts = &step.kind.fields().hiding(&step.hidden);
-    let mut want = masked(facts, "", &step.want);
+    let mut want = facts.masked("", &step.want);
     if let Some(map) = want.as_object_mut() {
         map.retain(|name, _| !facts.is_source(name));
     }

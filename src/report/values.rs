@@ -16,23 +16,6 @@ const LINE: usize = 110;
 /// Unchanged lines shown around a changed one.
 const CONTEXT: usize = 2;
 
-/// Replaces the values of sensitive fields, however deep they lie.
-#[must_use]
-pub fn masked(facts: &Fields, path: &str, value: &Value) -> Value {
-    let below = |step: &str| if path.is_empty() { step.to_owned() } else { format!("{path}.{step}") };
-    match value {
-        Value::Null => Value::Null,
-        _ if facts.is_sensitive(path) => MASK.into(),
-        Value::Object(map) => {
-            map.iter().map(|(name, value)| (name.clone(), masked(facts, &below(name), value))).collect()
-        }
-        Value::Array(items) => {
-            items.iter().enumerate().map(|(at, item)| masked(facts, &below(&at.to_string()), item)).collect()
-        }
-        other => other.clone(),
-    }
-}
-
 /// Returns the tags that a step sets, with what must not be shown hidden.
 #[must_use]
 pub fn tags_of(step: &Step) -> BTreeMap<String, String> {
@@ -173,7 +156,7 @@ pub fn change(change: &Change, facts: &Fields, indent: usize, paint: Paint) -> S
         _ => paint.yellow("~"),
     };
     let path = if change.path.is_empty() { "(all)" } else { &change.path };
-    let side = |value: &Value| if change.sensitive { MASK.into() } else { masked(facts, &change.path, value) };
+    let side = |value: &Value| if change.sensitive { MASK.into() } else { facts.masked(&change.path, value) };
     let (before, after) = (side(&change.before), side(&change.after));
     let flat = format!("{} -> {}", short(&before), short(&after));
     let room = LINE.saturating_sub(indent + path.len());
@@ -261,7 +244,7 @@ mod tests {
     fn new_fields_align_and_hide_what_is_empty() {
         let facts = Fields::of_schema(&json!({"properties": {"key": {"x-sensitive": true}}}));
         let value = json!({"name": "x", "shard_count": 1, "none": null, "text": "a\nb\n", "key": "k"});
-        insta::assert_snapshot!(fields(&masked(&facts, "", &value), 2, "+"), @r#"
+        insta::assert_snapshot!(fields(&facts.masked("", &value), 2, "+"), @r#"
           + name        = "x"
           + shard_count = 1
           + text:

@@ -26,8 +26,8 @@ pub use super::variables::Inputs;
 const MASK: &str = "(sensitive)";
 
 /// Keys at the top of a stack file.
-pub(super) const KEYS: [&str; 8] =
-    ["stack", "region", "accounts", "variables", "tags", "resources", "outputs", "verify"];
+pub(super) const KEYS: [&str; 9] =
+    ["stack", "region", "accounts", "variables", "tags", "resources", "outputs", "verify", "lock"];
 
 /// A stack file that can be used.
 #[derive(Debug, Clone)]
@@ -88,9 +88,11 @@ impl Loader<'_> {
             region: self.region(&known, problems),
             accounts: self.accounts(&known, problems),
             canary: self.filled("verify", &known, problems).and_then(|section| super::canary::read(&section, problems)),
+            lock: self.filled("lock", &known, problems).and_then(|section| super::lock::read(&section, problems)),
             outputs: resources.1,
             resources: resources.0,
             secrets: self.variables.secrets.clone(),
+            given: self.variables.given.clone(),
             file: self.path.to_owned(),
             source: source.clone(),
             name,
@@ -242,7 +244,9 @@ fn targets<'a>(drafts: &[Draft<'a>]) -> Targets<'a> {
     }
 }
 
-fn is_stack_name(name: &str) -> bool {
+/// Tells whether a text can be the name of a stack.
+#[must_use]
+pub fn is_stack_name(name: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     (1..=63).contains(&name.len())
         && name.bytes().next().is_some_and(letter)

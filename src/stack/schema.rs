@@ -47,6 +47,7 @@ fn top() -> Value {
             "additionalProperties": {"$ref": "#/$defs/resource"},
         },
         "verify": verify(),
+        "lock": lock(),
         "outputs": {"description": "Values that `stackctl output` prints, such as `${id.arn}`.", "type": "object"},
     })
 }
@@ -79,6 +80,27 @@ fn verify() -> Value {
         }),
     );
     object("What `stackctl verify` sends through the stack.", json!([]), json!({"canary": canary}))
+}
+
+/// The table in which runs take turns.
+fn lock() -> Value {
+    json!({
+        "description": "Lets runs that change the stack take turns: apply and destroy hold a lease in a DynamoDB table.",
+        "type": ["object", "null"],
+        "additionalProperties": false,
+        "required": ["table"],
+        "properties": {
+            "table": {
+                "type": "string",
+                "description": "Name of a table whose hash key is `LockID`, of type S. It may be shared with other stacks, and with Terraform.",
+            },
+            "ttl": {
+                "type": ["string", "null"],
+                "pattern": r"^((\d+[smh])+|.*\$\{var\..*)$",
+                "description": "How long the lease of a run that died stays, from `5s` to `1h`; `60s` by default. A run at work renews it.",
+            },
+        },
+    })
 }
 
 fn definitions(kinds: &[&dyn AnyKind]) -> Value {

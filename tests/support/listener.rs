@@ -48,6 +48,11 @@ impl Listener {
         calls.iter().map(entry).collect()
     }
 
+    /// Returns what is said of limits: the numbers, the calls, and what was refused.
+    pub(crate) fn limits(&self) -> Value {
+        self.page("limits")
+    }
+
     /// Starts an experiment, such as `{"rules": [{"what": "throttle", "on": "iam:*", "calls": 1}]}`.
     pub(crate) fn trouble(&self, experiment: &Value) {
         self.post("trouble", experiment);

@@ -29,6 +29,7 @@ pub struct Spec {
     pub on_demand_throughput: Option<OnDemand>,
     /// Indexes with keys of their own; at most 20.
     #[serde(default)]
+    #[schemars(extend("x-children" = true))]
     pub global_secondary_indexes: Vec<GlobalIndex>,
     /// Indexes with the table's hash key and a range key of their own; at most 5.
     #[serde(default)]

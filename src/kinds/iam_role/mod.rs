@@ -4,6 +4,7 @@
 //! role go one after another, since IAM refuses concurrent ones (`facts/aws.md` 4.7).
 
 mod call;
+mod peers;
 mod spec;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +21,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Wait};
 use crate::kind::{
-    Changes, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags, Writes,
+    Changes, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Tags,
+    Writes,
 };
 pub use spec::Spec;
 
@@ -43,6 +45,7 @@ impl Kind for IamRole {
     const TITLE: &'static str = "IAM role";
     const DELETE_RANK: u8 = 80;
     const NAMING: Naming = Naming::Name { pattern: r"^[A-Za-z0-9_+=,.@-]{1,64}$" };
+    const PEERS: Peers = peers::PEERS;
     const READS: &'static [&'static str] = &[
         "iam:GetRole",
         "iam:GetRolePolicy",

@@ -33,9 +33,10 @@ pub struct Spec {
     pub permissions_boundary: Option<String>,
     /// ARNs of the managed policies attached to the role: all of them; what is not listed is detached.
     #[serde(deserialize_with = "fields::texts")]
-    #[schemars(with = "fields::OneOrMany", extend("x-loses" = "iam_policy"))]
+    #[schemars(with = "fields::OneOrMany", extend("x-loses" = "iam_policy", "x-children" = true))]
     pub managed_policy_arns: BTreeSet<String>,
     /// Policies kept in the role itself, by name: all of them; what is not listed is deleted.
+    #[schemars(extend("x-children" = true))]
     pub inline_policies: BTreeMap<String, PolicyDocument>,
     /// What the role may do with other resources of the stack, such as `{read: orders}`; becomes an inline policy with
     /// the actions and ARNs that follow from the kind of each resource.

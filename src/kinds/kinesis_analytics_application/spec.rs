@@ -22,18 +22,22 @@ pub struct Spec {
     pub application_code: String,
     /// The streaming source, at most one. It can be added and changed, but not taken away without replacement.
     #[schemars(length(max = 1))]
+    #[schemars(extend("x-children" = true))]
     pub inputs: Vec<Input>,
     /// Where in-application streams are delivered, at most three, each named after the stream that the SQL creates.
     #[schemars(length(max = 3))]
     #[serde(deserialize_with = "sorted_outputs")]
+    #[schemars(extend("x-children" = true))]
     pub outputs: Vec<Output>,
     /// Log stream that gets the application's errors, at most one.
     #[schemars(length(max = 1))]
     pub cloud_watch_logging_options: Vec<LoggingOption>,
     /// Table read from an object in S3, at most one.
     #[schemars(length(max = 1))]
+    #[schemars(extend("x-children" = true))]
     pub reference_data_sources: Vec<ReferenceDataSource>,
     /// Whether the application runs.
+    #[schemars(extend("x-status" = true))]
     pub status: Status,
 }
 

@@ -3,6 +3,7 @@
 //! AWS makes the identifier up, a UUID; source and function together find a mapping whose UUID is not known.
 
 mod calls;
+mod peers;
 mod spec;
 
 use futures::stream::{StreamExt, TryStreamExt, iter};
@@ -19,7 +20,8 @@ use crate::aws::Cx;
 use crate::aws::error::found;
 use crate::aws::marks;
 use crate::kind::{
-    Changes, Check, End, Fault, Holder, Hop, Kind, Naming, Observed, Owned, Path, Place, Result, Side, Tags, Writes,
+    Changes, Check, End, Fault, Holder, Hop, Kind, Naming, Observed, Owned, Path, Peers, Place, Result, Side, Tags,
+    Writes,
 };
 
 /// An event source mapping.
@@ -63,6 +65,7 @@ impl Kind for LambdaEventSourceMapping {
     const TITLE: &'static str = "Lambda event source mapping";
     const DELETE_RANK: u8 = 20;
     const NAMING: Naming = Naming::Assigned;
+    const PEERS: Peers = peers::PEERS;
     const PATH: Path = Path {
         ready: &["Enabled"],
         mend: "see the function's log; `stackctl apply` enables the mapping",

@@ -66,6 +66,7 @@ pub struct Spec {
     pub function_response_types: BTreeSet<FunctionResponseType>,
     /// Whether the function is started, true unless set.
     #[serde(default = "yes")]
+    #[schemars(extend("x-status" = true))]
     pub enabled: bool,
     /// ARN of the key that encrypts the filters; unset for one of AWS's.
     #[serde(default, deserialize_with = "no_empty_text")]

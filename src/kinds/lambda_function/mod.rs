@@ -3,6 +3,7 @@
 //! Code is compared by hash: of the zip made of local files, or of the place in S3, which a tag remembers.
 
 mod calls;
+mod peers;
 mod permission;
 mod spec;
 mod wire;
@@ -23,8 +24,8 @@ use crate::aws::Cx;
 use crate::aws::error::{failed, found};
 use crate::aws::marks;
 use crate::kind::{
-    Changes, End, Fault, Files, Grant, Holder, Hop, Key, Kind, Naming, Observed, Outputs, Owned, Path, Place, Result,
-    Side, Tags, Writes,
+    Changes, End, Fault, Files, Grant, Holder, Hop, Key, Kind, Naming, Observed, Outputs, Owned, Path, Peers, Place,
+    Result, Side, Tags, Writes,
 };
 
 /// A Lambda function.
@@ -59,6 +60,7 @@ impl Kind for LambdaFunction {
     const TITLE: &'static str = "Lambda function";
     const DELETE_RANK: u8 = 35;
     const NAMING: Naming = Naming::Name { pattern: r"^[a-zA-Z0-9_-]{1,64}$" };
+    const PEERS: Peers = peers::PEERS;
     const TAG_INDEX: Option<&'static str> = Some("lambda:function");
     const READS: &'static [&'static str] =
         &["lambda:GetFunction", "lambda:GetPolicy", "lambda:ListFunctions", "lambda:ListTags"];

@@ -100,6 +100,7 @@ pub struct Spec {
     pub reserved_concurrent_executions: Option<i32>,
     /// Who else may use the function, by statement id. Statements that are not listed are removed.
     #[serde(default)]
+    #[schemars(extend("x-children" = true))]
     pub permissions: BTreeMap<String, Permission>,
 }
 

@@ -1,0 +1,113 @@
+//! Tables in Terraform: `aws_dynamodb_table`.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::kind::{Attributes, Draft, Found, Import, Peers, Piece, Terraform};
+
+pub(super) const PEERS: Peers = Peers {
+    terraform: Some(Terraform {
+        types: &["aws_dynamodb_table"],
+        parts: &[],
+        name: "name",
+        outputs: &[("arn", "arn"), ("name", "name"), ("stream_arn", "stream_arn")],
+        names: &[],
+        physical: &[],
+        read,
+        imports,
+    }),
+};
+
+/// Types of attributes by name.
+type Types<'a> = BTreeMap<&'a str, &'a str>;
+
+fn read(from: &Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) -> Result<(), String> {
+    let attributes = from.blocks("attribute");
+    let types: Types<'_> = attributes.iter().filter_map(|one| Some((one.text("name")?, one.text("type")?))).collect();
+    draft.set("hash_key", key(from, "hash_key", &types).ok_or("it has no hash_key")?);
+    draft.set("range_key", key(from, "range_key", &types));
+    let provisioned = from.text("billing_mode") != Some("PAY_PER_REQUEST");
+    draft.copy(from, &[("billing_mode", "billing_mode"), ("table_class", "table_class")]);
+    draft.copy(from, &[("deletion_protection_enabled", "deletion_protection_enabled")]);
+    set_capacity(from, provisioned, &mut draft.fields);
+    let global = from.blocks("global_secondary_index");
+    draft.set(
+        "global_secondary_indexes",
+        global.iter().map(|index| global_index(index, provisioned, &types)).collect::<Value>(),
+    );
+    let local = from.blocks("local_secondary_index");
+    draft.set("local_secondary_indexes", local.iter().map(|index| local_index(index, &types)).collect::<Value>());
+    if let Some(expiry) = from.block("ttl").filter(|expiry| expiry.flag("enabled")) {
+        draft.set("time_to_live", expiry.renamed(&[("attribute_name", "attribute_name")]));
+    }
+    if let Some(recovery) = from.block("point_in_time_recovery").filter(|recovery| recovery.flag("enabled")) {
+        let days = recovery.value("recovery_period_in_days").filter(|days| days.as_i64() != Some(0));
+        draft.set("point_in_time_recovery", pruned(json!({"enabled": true, "recovery_period_in_days": days})));
+    }
+    if from.flag("stream_enabled") {
+        draft.copy(from, &[("stream_view_type", "stream_view_type")]);
+    }
+    if let Some(encryption) = from.block("server_side_encryption").filter(|encryption| encryption.flag("enabled")) {
+        draft.set(
+            "sse_specification",
+            encryption.renamed(&[("enabled", "enabled"), ("kms_key_arn", "kms_master_key_id")]),
+        );
+    }
+    if from.block("replica").is_some() {
+        draft.note("its replicas in other regions are not described; they stay as they are");
+    }
+    Ok(())
+}
+
+/// Returns the attribute of a key with its type.
+fn key(from: &Attributes<'_>, role: &str, types: &Types<'_>) -> Option<Value> {
+    let name = from.text(role)?;
+    Some(json!({"name": name, "type": types.get(name).unwrap_or(&"S")}))
+}
+
+fn set_capacity(from: &Attributes<'_>, provisioned: bool, fields: &mut Map<String, Value>) {
+    let capacity = [("read_capacity", "read_capacity_units"), ("write_capacity", "write_capacity_units")];
+    if provisioned {
+        fields.insert("provisioned_throughput".to_owned(), from.renamed(&capacity));
+        return;
+    }
+    let Some(limits) = from.block("on_demand_throughput") else { return };
+    let limit = |name: &str| limits.value(name).filter(|limit| limit.as_i64().is_some_and(|limit| limit > 0));
+    let names = ["max_read_request_units", "max_write_request_units"];
+    let limits: Map<String, Value> =
+        names.iter().filter_map(|name| Some(((*name).to_owned(), limit(name)?.clone()))).collect();
+    if !limits.is_empty() {
+        fields.insert("on_demand_throughput".to_owned(), limits.into());
+    }
+}
+
+fn global_index(from: &Attributes<'_>, provisioned: bool, types: &Types<'_>) -> Value {
+    let mut fields = Map::new();
+    fields.insert("index_name".to_owned(), json!(from.text("name")));
+    fields.extend(key(from, "hash_key", types).map(|key| ("hash_key".to_owned(), key)));
+    fields.extend(key(from, "range_key", types).map(|key| ("range_key".to_owned(), key)));
+    fields.insert("projection".to_owned(), projection(from));
+    set_capacity(from, provisioned, &mut fields);
+    fields.into()
+}
+
+fn local_index(from: &Attributes<'_>, types: &Types<'_>) -> Value {
+    json!({"index_name": from.text("name"), "range_key": key(from, "range_key", types), "projection": projection(from)})
+}
+
+fn projection(from: &Attributes<'_>) -> Value {
+    from.renamed(&[("projection_type", "projection_type"), ("non_key_attributes", "non_key_attributes")])
+}
+
+/// Takes out what is not there.
+fn pruned(mut value: Value) -> Value {
+    if let Some(map) = value.as_object_mut() {
+        map.retain(|_, value| !value.is_null());
+    }
+    value
+}
+
+fn imports(found: &Found) -> Vec<Import> {
+    Import::whole("aws_dynamodb_table", &found.physical)
+}
