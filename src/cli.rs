@@ -146,6 +146,9 @@ pub struct GoalArgs {
     /// Take over what already exists under this resource's name; `all` for every one
     #[arg(long = "adopt", value_name = "ID|all", value_delimiter = ',', env = "STACKCTL_ADOPT")]
     pub adopt: Vec<String>,
+    /// Delete what hangs on this resource and the file does not list, such as subscriptions; `all` for every resource
+    #[arg(long = "prune", value_name = "ID|all", value_delimiter = ',', env = "STACKCTL_PRUNE")]
+    pub prune: Vec<String>,
 }
 
 /// Arguments of `plan`.

@@ -167,16 +167,16 @@ impl Fields {
         covers(&self.status, path)
     }
 
+    /// Tells whether any field says whether the object runs.
+    #[must_use]
+    pub fn has_status(&self) -> bool {
+        !self.status.is_empty()
+    }
+
     /// Tells whether a field lists things that people add one by one, such as rules.
     #[must_use]
     pub fn is_children(&self, path: &str) -> bool {
         covers(&self.children, path)
-    }
-
-    /// Tells whether AWS chooses the field's value when it is unset.
-    #[must_use]
-    pub fn is_computed(&self, path: &str) -> bool {
-        covers(&self.computed, path)
     }
 
     /// Tells whether a change of a field forces replacement.

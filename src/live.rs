@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::aws::error::failed;
 use crate::aws::{Aws, Cx, marks};
 use crate::diff::is_unknown;
-use crate::kind::{AnyKind, Found, Key, KindError, Naming, Outputs, Owned, Place, Tagging, Tags};
+use crate::kind::{AnyKind, Child, Found, Halt, Key, KindError, Naming, Outputs, Owned, Place, Tagging, Tags};
 use crate::stack::reference::Reference;
 use crate::stack::resolve::fill;
 use crate::stack::{Resource, Stack};
@@ -28,6 +28,10 @@ pub struct Live {
     pub orphans: Vec<Orphan>,
     /// What could not be read.
     pub unreadable: Vec<Unreadable>,
+    /// What hangs on the stack's objects and nobody says it owns; empty unless [`extras`] has looked.
+    pub extras: Vec<Extra>,
+    /// What AWS still shows of resources that are gone; empty unless [`remains`] has looked.
+    pub remains: BTreeMap<String, Halt>,
 }
 
 /// An object of the stack that no resource of the file stands for.
@@ -48,8 +52,8 @@ pub struct Extra {
     pub parent: String,
     /// Its kind.
     pub kind: &'static dyn AnyKind,
-    /// Its identifier.
-    pub physical: String,
+    /// The object.
+    pub found: Found,
 }
 
 /// A question that AWS did not answer.
@@ -101,6 +105,13 @@ pub fn hash(stack: &Stack, resource: &Resource, want: &Value) -> String {
     marks::spec_hash(resource.kind.fields(), &stack.secrets, want, &tags(stack, resource))
 }
 
+/// Tells whether an object has lost the mark of what was last applied, without which nobody can tell whose doing a later
+/// difference is. A kind whose marks are kept elsewhere may have no place for it.
+#[must_use]
+pub fn is_unmarked(resource: &Resource, found: &Found) -> bool {
+    resource.kind.tagging() == Tagging::Full && !found.tags.contains_key(marks::SPEC)
+}
+
 /// Observes all resources of a stack, and sweeps for what it owns besides.
 pub async fn observe(aws: &Arc<Aws>, stack: &Stack, kinds: &[&'static dyn AnyKind]) -> Live {
     let mut live = Live::default();
@@ -130,31 +141,81 @@ pub async fn observe(aws: &Arc<Aws>, stack: &Stack, kinds: &[&'static dyn AnyKin
 }
 
 /// Lists what hangs on the stack's objects and is neither the stack's nor another's; what cannot be listed is noted.
-pub async fn extras(aws: &Arc<Aws>, stack: &Stack, live: &mut Live, kinds: &[&'static dyn AnyKind]) -> Vec<Extra> {
+/// Only what hangs on `parents` is asked for.
+pub async fn extras(
+    aws: &Arc<Aws>,
+    stack: &Stack,
+    live: &mut Live,
+    kinds: &[&'static dyn AnyKind],
+    parents: &(dyn Fn(&str) -> bool + Sync),
+) {
     let owned = |found: &&Found| marks::stack_of(&found.tags) == Some(&stack.name);
-    let parents = stack
-        .resources
-        .values()
-        .filter_map(|resource| Some((resource, live.found.get(&resource.id).filter(owned)?.physical.clone())));
-    let listings = parents.map(|(resource, physical)| async move {
+    let asked = stack.resources.values().filter(|resource| parents(&resource.id));
+    let objects = asked
+        .filter_map(|resource| Some((resource, live.found.get(&resource.id).filter(owned)?.physical.clone())))
+        .collect::<Vec<_>>();
+    let listings = objects.into_iter().map(|(resource, physical)| async move {
         let key = Key { physical: Some(physical), ..stack.key(resource) };
         (resource.id.clone(), resource.kind.children(&Cx::new(aws.clone(), key)).await)
     });
     let listings: Vec<_> = stream::iter(listings).buffer_unordered(CONCURRENCY).collect().await;
-    let mut extras = Vec::new();
+    let mut children = Vec::new();
     for (parent, answer) in listings {
         match answer {
-            Ok(children) => extras.extend(children.into_iter().filter_map(|child| {
-                let kind = kinds.iter().copied().find(|kind| kind.type_name() == child.kind)?;
-                Some(Extra { parent: parent.clone(), kind, physical: child.physical })
-            })),
-            Err(error) => live.unreadable.push(Unreadable { what: format!("{parent} (what hangs on it)"), error }),
+            Ok(all) => children.extend(all.into_iter().map(|child| (parent.clone(), child))),
+            Err(error) => live.unreadable.push(hanging_on(&parent, error)),
         }
     }
     let claimed = claimed(stack, live);
-    extras.retain(|extra| !claimed.contains(&(extra.kind.type_name(), extra.physical.clone())));
-    extras.sort_by(|one, other| (&one.parent, &one.physical).cmp(&(&other.parent, &other.physical)));
+    children.retain(|(_, child)| !claimed.contains(&(child.kind, child.physical.clone())));
+    live.extras = strangers(aws, stack, live, kinds, children).await;
+}
+
+fn hanging_on(parent: &str, error: KindError) -> Unreadable {
+    Unreadable { what: format!("{parent} (what hangs on it)"), error }
+}
+
+/// Looks at children that are not the stack's, and leaves out those that say that they are another's.
+async fn strangers(
+    aws: &Arc<Aws>,
+    stack: &Stack,
+    live: &mut Live,
+    kinds: &[&'static dyn AnyKind],
+    children: Vec<(String, Child)>,
+) -> Vec<Extra> {
+    let find = |child: &Child| kinds.iter().copied().find(|kind| kind.type_name() == child.kind);
+    let known = children.into_iter().filter_map(|(parent, child)| Some((parent, find(&child)?, child.physical)));
+    let looks = known.map(|(parent, kind, physical)| async move {
+        let key = Key { stack: stack.name.clone(), physical: Some(physical), ..Key::default() };
+        (parent, kind, kind.observe(&Cx::new(aws.clone(), key), None).await)
+    });
+    let looks: Vec<_> = stream::iter(looks).buffer_unordered(CONCURRENCY).collect().await;
+    let mut extras = Vec::new();
+    for (parent, kind, answer) in looks {
+        match answer {
+            Ok(Some(found)) if marks::stack_of(&found.tags).is_none() => extras.push(Extra { parent, kind, found }),
+            Ok(_) => {}
+            Err(error) => live.unreadable.push(hanging_on(&parent, error)),
+        }
+    }
+    extras.sort_by(|one, other| (&one.parent, &one.found.physical).cmp(&(&other.parent, &other.found.physical)));
     extras
+}
+
+/// Looks for what AWS still shows of the resources that are gone: since when and why.
+pub async fn remains(aws: &Arc<Aws>, stack: &Stack, live: &mut Live) {
+    let is_gone = |resource: &&Resource| {
+        let unreadable = live.unreadable.iter().any(|unreadable| unreadable.what == resource.id);
+        !unreadable && !live.found.contains_key(&resource.id)
+    };
+    let gone: Vec<&Resource> = stack.resources.values().filter(is_gone).collect();
+    let looks = gone.into_iter().map(|resource| async move {
+        let answer = resource.kind.remains(&Cx::new(aws.clone(), stack.key(resource))).await;
+        // It is missing whether or not AWS still has something to say of it.
+        Some((resource.id.clone(), answer.ok().flatten()?))
+    });
+    let looks: Vec<_> = stream::iter(looks).buffer_unordered(CONCURRENCY).collect().await;
+    live.remains = looks.into_iter().flatten().collect();
 }
 
 /// Returns type and identifier of everything that is the stack's.

@@ -30,6 +30,8 @@ pub struct Goal {
     pub excludes: BTreeSet<String>,
     /// Replace these although nothing forces it.
     pub replace: BTreeSet<String>,
+    /// Delete what hangs on these resources' objects and is nobody's.
+    pub prune: BTreeSet<String>,
     /// Take over what exists under these resources' names.
     pub adopt: Adopt,
 }
@@ -141,6 +143,11 @@ pub enum Reason {
     Astray,
     /// The file no longer lists it.
     Removed,
+    /// The file does not list it below this resource: `--prune`.
+    Undeclared {
+        /// Logical id of what it hangs on.
+        parent: String,
+    },
     /// The stack is being destroyed.
     Destroyed,
     /// `retain: true`.

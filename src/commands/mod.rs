@@ -87,6 +87,15 @@ impl Opened {
     async fn observe(&self) -> Live {
         live::observe(&self.aws, &self.stack, kinds::all()).await
     }
+
+    /// Observes what a plan needs to know.
+    async fn observe_for(&self, goal: &Goal) -> Live {
+        let mut live = self.observe().await;
+        if !goal.prune.is_empty() {
+            live::extras(&self.aws, &self.stack, &mut live, kinds::all(), &|id| goal.prune.contains(id)).await;
+        }
+        live
+    }
 }
 
 /// Loads the stack file, shows its warnings, and opens the way to AWS.
@@ -235,8 +244,13 @@ fn goal(args: &GoalArgs, destroy: bool, stack: &Stack) -> Result<Goal, Failure> 
         ids if ids.iter().any(|id| id == "all") => Adopt::All,
         ids => Adopt::Some(known("--adopt", ids)?),
     };
+    let prune = match &args.prune[..] {
+        ids if ids.iter().any(|id| id == "all") => stack.resources.keys().cloned().collect(),
+        ids => known("--prune", ids)?,
+    };
     Ok(Goal {
         destroy,
+        prune,
         targets: known("--target", &args.targets)?,
         excludes: known("--exclude", &args.excludes)?,
         replace: known("--replace", &args.replace)?,

@@ -81,6 +81,7 @@ impl Kind for CloudwatchLogGroup {
     const PEERS: Peers = peers::PEERS;
     const TAG_INDEX: Option<&'static str> = Some("logs:log-group");
     const READS: &'static [&'static str] = &["logs:DescribeLogGroups", "logs:ListTagsForResource"];
+    const LISTS: &'static [&'static str] = &[];
     const GRANTS: &'static [Grant] = &[
         Grant { verb: "logs", actions: &["logs:CreateLogStream", "logs:PutLogEvents"], resources: &[":*"] },
         Grant { verb: "write", actions: &["logs:CreateLogStream", "logs:PutLogEvents"], resources: &[":*"] },

@@ -58,9 +58,9 @@ impl Kind for DynamodbTable {
         "dynamodb:DescribeContinuousBackups",
         "dynamodb:DescribeTable",
         "dynamodb:DescribeTimeToLive",
-        "dynamodb:ListTables",
         "dynamodb:ListTagsOfResource",
     ];
+    const LISTS: &'static [&'static str] = &["dynamodb:ListTables"];
     const GRANTS: &'static [Grant] = &[
         Grant {
             verb: "read",

@@ -85,6 +85,7 @@ impl Kind for Ec2SecurityGroup {
     const TAG_INDEX: Option<&'static str> = Some("ec2:security-group");
 
     const READS: &'static [&'static str] = &["ec2:DescribeSecurityGroups", "ec2:DescribeVpcs"];
+    const LISTS: &'static [&'static str] = &[];
     type Spec = Spec;
     type Outputs = GroupOutputs;
 

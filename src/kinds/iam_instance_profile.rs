@@ -47,7 +47,8 @@ impl Kind for IamInstanceProfile {
     const NAMING: Naming = Naming::Name { pattern: r"^[A-Za-z0-9_+=,.@-]{1,128}$" };
     const PEERS: Peers = peers::PEERS;
 
-    const READS: &'static [&'static str] = &["iam:GetInstanceProfile", "iam:ListInstanceProfiles"];
+    const READS: &'static [&'static str] = &["iam:GetInstanceProfile"];
+    const LISTS: &'static [&'static str] = &["iam:ListInstanceProfiles"];
     type Spec = Spec;
     type Outputs = ProfileOutputs;
 

@@ -60,13 +60,8 @@ impl Kind for IamPolicy {
     const NAMING: Naming = Naming::Name { pattern: r"^[A-Za-z0-9_+=,.@-]{1,128}$" };
     const PEERS: Peers = peers::PEERS;
 
-    const READS: &'static [&'static str] = &[
-        "iam:GetPolicy",
-        "iam:GetPolicyVersion",
-        "iam:ListEntitiesForPolicy",
-        "iam:ListPolicies",
-        "iam:ListPolicyVersions",
-    ];
+    const READS: &'static [&'static str] = &["iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicies"];
+    const LISTS: &'static [&'static str] = &[];
     type Spec = Spec;
     type Outputs = PolicyOutputs;
 

@@ -103,15 +103,9 @@ impl Kind for KinesisStream {
     const NAMING: Naming = Naming::Name { pattern: r"^[a-zA-Z0-9_.-]{1,128}$" };
     const PEERS: Peers = peers::PEERS;
     const TAG_INDEX: Option<&'static str> = Some("kinesis:stream");
-    const READS: &'static [&'static str] = &[
-        "kinesis:DescribeStreamSummary",
-        "kinesis:GetRecords",
-        "kinesis:GetShardIterator",
-        "kinesis:ListShards",
-        "kinesis:ListStreams",
-        "kinesis:ListTagsForResource",
-        "kinesis:ListTagsForStream",
-    ];
+    const READS: &'static [&'static str] = &["kinesis:DescribeStreamSummary", "kinesis:ListTagsForResource"];
+    const LISTS: &'static [&'static str] = &["kinesis:ListStreams", "kinesis:ListTagsForStream"];
+    const PROBES: &'static [&'static str] = &["kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards"];
     const GRANTS: &'static [Grant] = &[
         Grant {
             verb: "read",

@@ -22,8 +22,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Look, Wait};
 use crate::kind::{
-    Changes, Check, Class, End, Fault, Hop, Kind, KindError, Naming, Observed, Owned, Path, Peers, Result, Tagging,
-    Tags, Writes,
+    Changes, Check, Child, Class, End, Fault, Hop, Kind, KindError, Naming, Observed, Owned, Path, Peers, Result,
+    Tagging, Tags, Writes,
 };
 
 /// A subscription to an SNS topic.
@@ -52,7 +52,8 @@ impl Kind for SnsSubscription {
         Path { ready: &["confirmed"], mend: "the owner of the endpoint has to confirm the subscription", ..Path::NONE };
 
     const READS: &'static [&'static str] =
-        &["sns:GetSubscriptionAttributes", "sns:ListSubscriptionsByTopic", "sns:ListTagsForResource", "sns:ListTopics"];
+        &["sns:GetSubscriptionAttributes", "sns:ListSubscriptionsByTopic", "sns:ListTagsForResource"];
+    const LISTS: &'static [&'static str] = &["sns:ListTopics"];
     type Spec = Spec;
     type Outputs = SubscriptionOutputs;
 
@@ -182,6 +183,17 @@ impl Writes for SnsSubscription {
         marks.extend(set.clone());
         write_entry(cx, &handle, &marks).await
     }
+}
+
+/// Lists the subscriptions of a topic, whoever made them; those that nobody has confirmed are only wishes of others.
+pub(super) async fn of_topic(cx: &Cx, topic: &str) -> Result<Vec<Child>> {
+    let all = found(list(cx, topic).await)?.unwrap_or_default();
+    let child = |live: &Subscription| {
+        let protocol = Protocol::parse(live.protocol.as_deref()?)?;
+        let handle = Handle::of(topic, protocol, live.endpoint.as_deref().unwrap_or_default());
+        Some(Child { kind: SnsSubscription::TYPE, physical: handle.to_string() })
+    };
+    Ok(all.iter().filter(|live| confirmed(live).is_some()).filter_map(child).collect())
 }
 
 /// Returns the topic to look at; none while it is not known.

@@ -16,8 +16,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Look, Wait};
 use crate::kind::{
-    Changes, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Peers, Place,
-    Result, Tags, Writes,
+    Changes, Child, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Peers,
+    Place, Result, Tags, Writes,
 };
 
 /// An SNS topic.
@@ -134,7 +134,9 @@ impl Kind for SnsTopic {
     const PEERS: Peers = peers::PEERS;
     const TAG_INDEX: Option<&'static str> = Some("sns");
     const PATH: Path = Path { accepts: &["sns:Publish"], ..Path::NONE };
-    const READS: &'static [&'static str] = &["sns:GetTopicAttributes", "sns:ListTagsForResource", "sns:ListTopics"];
+    const READS: &'static [&'static str] =
+        &["sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic", "sns:ListTagsForResource"];
+    const LISTS: &'static [&'static str] = &["sns:ListTopics"];
     const GRANTS: &'static [Grant] = &[PUBLISH, Grant { verb: "write", ..PUBLISH }];
 
     type Spec = Spec;
@@ -184,6 +186,10 @@ impl Kind for SnsTopic {
         let Some((attributes, tags)) = found(both)? else { return Ok(None) };
         let spec = attributes::read(&attributes, &cx.place().account)?;
         Ok(Some(Observed { spec, tags, status: None, outputs: outputs_of(&arn), physical: arn, halt: None }))
+    }
+
+    async fn children(cx: &Cx) -> Result<Vec<Child>> {
+        super::sns_subscription::of_topic(cx, &arn_of(cx)).await
     }
 
     async fn owned(cx: &Cx) -> Result<Vec<Owned>> {

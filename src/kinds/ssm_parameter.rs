@@ -129,6 +129,7 @@ impl Kind for SsmParameter {
     const NAMING: Naming = Naming::Name { pattern: r"^(?:(?:/[A-Za-z0-9_.-]+){1,15}|[A-Za-z0-9_.-]{1,1011})$" };
     const PEERS: Peers = peers::PEERS;
     const READS: &'static [&'static str] = &["ssm:DescribeParameters", "ssm:GetParameter", "ssm:ListTagsForResource"];
+    const LISTS: &'static [&'static str] = &[];
     const GRANTS: &'static [Grant] = &[
         Grant { verb: "read", actions: &["ssm:GetParameter", "ssm:GetParameters"], resources: &[""] },
         Grant { verb: "write", actions: &["ssm:PutParameter"], resources: &[""] },

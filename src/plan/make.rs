@@ -9,8 +9,8 @@ use super::{Action, Blocked, Goal, Plan, Reason, Step, resolve_outputs, shield, 
 use crate::aws::marks;
 use crate::diff::{Change, diff, with_ignored};
 use crate::graph::Graph;
-use crate::kind::{Found, Outputs, Place, Tags};
-use crate::live::{self, Live, Orphan};
+use crate::kind::{AnyKind, Found, Outputs, Place, Tags};
+use crate::live::{self, Extra, Live, Orphan};
 use crate::stack::{Resource, Stack};
 
 /// Makes the plan.
@@ -31,6 +31,7 @@ pub fn make(stack: &Stack, graph: &Graph, live: &Live, place: &Place, goal: &Goa
         planner.resource(resource);
     }
     planner.orphans();
+    planner.extras();
     planner.blocked.extend(ties::pinned(&planner.steps, graph));
     let outputs = planner.stack_outputs();
     Plan {
@@ -176,7 +177,7 @@ impl Planner<'_> {
             step.changes.iter().filter(|change| change.forces_replacement).map(|change| change.path.clone()).collect();
         let requested = self.goal.replace.contains(&resource.id);
         let (set, remove) = marks::tag_changes(&live::tags(self.stack, resource), &found.tags);
-        let tags_differ = !set.is_empty() || !remove.is_empty();
+        let tags_differ = !set.is_empty() || !remove.is_empty() || live::is_unmarked(resource, found);
         if !paths.is_empty() || requested {
             let collides = kind.collides(&step.want, &found.spec) || self.needs_gap(&resource.id);
             step.action = if collides { Action::DeleteCreate } else { Action::CreateDelete };
@@ -297,6 +298,15 @@ impl Planner<'_> {
         }
     }
 
+    /// Plans the deletion of what hangs on the chosen resources and nobody says it owns.
+    fn extras(&mut self) {
+        let goes = |id: &String| self.steps.iter().any(|step| step.id == *id && step.action.deletes());
+        let chosen = |extra: &&Extra| self.selected.contains(&extra.parent) && self.goal.prune.contains(&extra.parent);
+        let steps = self.live.extras.iter().filter(chosen).filter(|extra| !goes(&extra.parent)).map(extra_step);
+        let steps: Vec<Step> = steps.collect();
+        self.steps.extend(steps);
+    }
+
     fn stack_outputs(&self) -> IndexMap<String, Value> {
         if self.goal.destroy {
             return IndexMap::new();
@@ -340,19 +350,29 @@ fn orphan_step(orphan: &Orphan, destroy: bool) -> Step {
         (false, true) => (Action::Delete, Reason::Destroyed),
         (false, false) => (Action::Delete, Reason::Removed),
     };
+    Step { action, reasons: vec![reason], ..unlisted(orphan.id.clone(), orphan.kind, &orphan.found) }
+}
+
+fn extra_step(extra: &Extra) -> Step {
+    let reasons = vec![Reason::Undeclared { parent: extra.parent.clone() }];
+    Step { action: Action::Delete, reasons, ..unlisted(extra.parent.clone(), extra.kind, &extra.found) }
+}
+
+/// Starts the step of an object that the file does not list.
+fn unlisted(id: String, kind: &'static dyn AnyKind, found: &Found) -> Step {
     Step {
-        id: orphan.id.clone(),
-        kind: orphan.kind,
-        name: orphan.found.physical.clone(),
-        physical: Some(orphan.found.physical.clone()),
-        action,
-        reasons: vec![reason],
+        id,
+        kind,
+        name: found.physical.clone(),
+        physical: Some(found.physical.clone()),
+        action: Action::NoOp,
+        reasons: Vec::new(),
         changes: Vec::new(),
         set_tags: Tags::new(),
         remove_tags: Vec::new(),
         want: Value::Null,
         hidden: BTreeSet::new(),
-        found: Some(orphan.found.clone()),
+        found: Some(found.clone()),
         in_file: false,
     }
 }

@@ -100,6 +100,7 @@ fn reason_text(reason: &Reason, action: Action) -> Option<String> {
             "not on the stack's IAM path: once it leaves the file it will not be found, so destroy or delete it first"
                 .to_owned()
         }
+        Reason::Undeclared { parent } => format!("not in the file, and hangs on {parent}"),
         Reason::Removed => "no longer in the file".to_owned(),
         Reason::Retained => "retained: stays in AWS, no longer part of the stack".to_owned(),
     })

@@ -46,14 +46,9 @@ impl Kind for IamRole {
     const DELETE_RANK: u8 = 80;
     const NAMING: Naming = Naming::Name { pattern: r"^[A-Za-z0-9_+=,.@-]{1,64}$" };
     const PEERS: Peers = peers::PEERS;
-    const READS: &'static [&'static str] = &[
-        "iam:GetRole",
-        "iam:GetRolePolicy",
-        "iam:ListAttachedRolePolicies",
-        "iam:ListInstanceProfilesForRole",
-        "iam:ListRolePolicies",
-        "iam:ListRoles",
-    ];
+    const READS: &'static [&'static str] =
+        &["iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"];
+    const LISTS: &'static [&'static str] = &["iam:ListRoles"];
     const GRANTS: &'static [Grant] = &[Grant { verb: "pass", actions: &["iam:PassRole"], resources: &[""] }];
 
     type Spec = Spec;

@@ -6,6 +6,7 @@ use aws_sdk_lambda::operation::update_event_source_mapping::builders::UpdateEven
 use aws_sdk_lambda::types as api;
 use aws_sdk_lambda::types::EventSourceMappingConfiguration as Mapping;
 use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 use serde_json::Value;
 
 use super::arn_of;
@@ -17,7 +18,7 @@ use crate::aws::Cx;
 use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{Look, Wait};
-use crate::kind::{Class, KindError, Result, Tags};
+use crate::kind::{Class, Halt, KindError, Result, Tags};
 
 /// Limits of waiting: Terraform's (`facts/aws.md` 11b.3, 11b.5).
 const IAM_LIMIT: Duration = Duration::from_mins(5);
@@ -45,6 +46,7 @@ pub(super) async fn get(cx: &Cx, uuid: &str) -> Result<Mapping> {
         .set_metrics_config(answer.metrics_config)
         .set_function_arn(answer.function_arn)
         .set_last_processing_result(answer.last_processing_result)
+        .set_last_modified(answer.last_modified)
         .set_state(answer.state)
         .set_state_transition_reason(answer.state_transition_reason)
         .set_destination_config(answer.destination_config)
@@ -92,6 +94,21 @@ pub(super) fn status_text(mapping: &Mapping) -> String {
     }
 }
 
+/// Says since when and why a mapping does not start its function.
+pub(super) fn halt(mapping: &Mapping) -> Option<Halt> {
+    if is_enabled(mapping) {
+        return None;
+    }
+    let problem = mapping.last_processing_result().filter(|result| result.starts_with("PROBLEM"));
+    let reasons = mapping.state_transition_reason().into_iter().chain(problem);
+    let reason = Some(reasons.collect::<Vec<_>>().join("; ")).filter(|reason| !reason.is_empty());
+    Some(Halt { since: mapping.last_modified.and_then(|time| time.fmt(Format::DateTime).ok()), reason })
+}
+
+fn is_enabled(mapping: &Mapping) -> bool {
+    !matches!(mapping.state(), Some("Disabled" | "Disabling"))
+}
+
 /// Reads a spec from a mapping.
 ///
 /// `want` decides where AWS does not tell: whether the default batch size was named or left out, and filters that the
@@ -120,7 +137,7 @@ pub(super) fn spec_of(mapping: &Mapping, want: Option<&Spec>) -> Spec {
             .filter(|kind| **kind == api::FunctionResponseType::ReportBatchItemFailures)
             .map(|_| FunctionResponseType::ReportBatchItemFailures)
             .collect(),
-        enabled: !matches!(mapping.state(), Some("Disabled" | "Disabling")),
+        enabled: is_enabled(mapping),
         kms_key_arn: mapping.kms_key_arn.clone().filter(|key| !key.is_empty()),
         metrics_config: MetricsConfig {
             metrics: mapping
@@ -389,6 +406,18 @@ mod tests {
             format!("provided mapping already exists. Please update or delete the existing mapping with UUID {id}");
         assert_eq!(uuid_in(&text).as_deref(), Some(id));
         assert_eq!(uuid_in("already exists"), None);
+    }
+
+    #[test]
+    fn what_does_not_run_says_since_when_and_why() {
+        assert_eq!(halt(&shown().build()), None);
+        let stopped = shown().state("Disabled").state_transition_reason("USER_INITIATED");
+        let stopped = stopped.last_modified(DateTime::from_secs(1_790_000_000)).last_processing_result("OK").build();
+        let halt = halt(&stopped).unwrap();
+        assert_eq!(
+            (halt.since.as_deref(), halt.reason.as_deref()),
+            (Some("2026-09-21T14:13:20Z"), Some("USER_INITIATED"))
+        );
     }
 
     #[test]

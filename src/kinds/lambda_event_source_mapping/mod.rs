@@ -74,6 +74,7 @@ impl Kind for LambdaEventSourceMapping {
 
     const READS: &'static [&'static str] =
         &["lambda:GetEventSourceMapping", "lambda:ListEventSourceMappings", "lambda:ListTags"];
+    const LISTS: &'static [&'static str] = &[];
     type Spec = Spec;
     type Outputs = MappingOutputs;
 
@@ -129,7 +130,7 @@ impl Kind for LambdaEventSourceMapping {
             spec: calls::spec_of(&mapping, want),
             outputs: MappingOutputs::new(cx.place(), &uuid),
             status: Some(calls::status_text(&mapping)),
-            halt: None,
+            halt: calls::halt(&mapping),
             physical: uuid,
             tags,
         }))

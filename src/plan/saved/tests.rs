@@ -58,8 +58,7 @@ impl World {
             ..Found::default()
         };
         let orphan = Orphan { kind: fake::kind("fake_role"), id: "gone".to_owned(), found: gone };
-        let live =
-            Live { found: [("orders".to_owned(), orders)].into(), orphans: vec![orphan], unreadable: Vec::new() };
+        let live = Live { found: [("orders".to_owned(), orders)].into(), orphans: vec![orphan], ..Live::default() };
         let place = kind::Place { partition: "aws".into(), region: "us-east-1".into(), account: "111111111111".into() };
         let vars = vec![pair("key", "Zsecret")];
         Self { file: FILE.to_owned(), vars, live, goal: Goal::default(), place, tool: "1.2.3" }
