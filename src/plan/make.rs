@@ -9,7 +9,7 @@ use super::{Action, Blocked, Goal, Plan, Reason, Step, resolve_outputs, shield, 
 use crate::aws::marks;
 use crate::diff::{Change, diff, with_ignored};
 use crate::graph::Graph;
-use crate::kind::{AnyKind, Found, Outputs, Place, Tags};
+use crate::kind::{AnyKind, Found, Outputs, Place, Tagging, Tags};
 use crate::live::{self, Extra, Live, Orphan};
 use crate::stack::{Resource, Stack};
 
