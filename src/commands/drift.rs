@@ -13,9 +13,10 @@ use crate::aws::guard::Guard;
 use crate::cli::{DriftArgs, DriftClass, DriftFormat, Globals, StackArgs};
 use crate::drift::{self, Class, Report, reads};
 use crate::failure::Failure;
+use crate::kinds;
+use crate::live;
 use crate::report::{Paint, Screen, drift as report, safe};
 use crate::session::{self, Wish};
-use crate::{kinds, live};
 
 /// Exit code when AWS is not as last applied.
 const DRIFT: u8 = 2;
