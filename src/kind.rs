@@ -8,6 +8,7 @@
 mod changes;
 mod erased;
 mod path;
+mod peers;
 mod writes;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,10 @@ use crate::diff::{Change, Fields};
 pub use changes::Changes;
 pub use erased::Erased;
 pub use path::{Check, End, Holder, Hop, Need, Path, Side, State};
+pub use peers::{
+    Attributes, CloudFormation, Draft, Import, PARAMETER, Peers, Piece, TagForm, Terraform, parameter, pascal,
+    pascal_word, properties,
+};
 pub use writes::{AnyWrites, Writes};
 
 /// Result of a verb.
@@ -235,12 +240,18 @@ pub trait Kind: Send + Sync + 'static {
     const TAGGING: Tagging = Tagging::Full;
     /// Its resource type in the Resource Groups Tagging API, such as `kinesis:stream`, where that index is reliable.
     const TAG_INDEX: Option<&'static str> = None;
-    /// IAM actions of everything that its read verbs can ask, such as `kinesis:ListStreams`.
+    /// IAM actions of what `observe`, `children` and `remains` ask, such as `kinesis:DescribeStreamSummary`.
     const READS: &'static [&'static str];
+    /// IAM actions that only `owned` asks, and what goes with it where there is no reliable tag index.
+    const LISTS: &'static [&'static str];
+    /// IAM actions that only `probe` and `arrivals` ask.
+    const PROBES: &'static [&'static str] = &[];
     /// What roles can be granted on it.
     const GRANTS: &'static [Grant] = &[];
     /// What it is on the way of data.
     const PATH: Path = Path::NONE;
+    /// What other tools call its objects.
+    const PEERS: Peers = Peers::NONE;
 
     /// Wanted and found state.
     type Spec: Serialize + DeserializeOwned + JsonSchema + Clone + fmt::Debug + Send + Sync + 'static;
@@ -342,6 +353,13 @@ pub trait Kind: Send + Sync + 'static {
         want: Option<&Self::Spec>,
     ) -> impl Future<Output = Result<Option<Observed<Self::Spec, Self::Outputs>>>> + Send;
 
+    /// Looks for what AWS still shows of an object that is gone: since when and why.
+    #[must_use]
+    fn remains(cx: &Cx) -> impl Future<Output = Result<Option<Halt>>> + Send {
+        let _ = cx;
+        async { Ok(None) }
+    }
+
     /// Lists the objects of other kinds that hang on `cx.key.physical`, whoever made them.
     #[must_use]
     fn children(cx: &Cx) -> impl Future<Output = Result<Vec<Child>>> + Send {
@@ -370,8 +388,12 @@ pub trait AnyKind: Send + Sync {
     fn tag_index(&self) -> Option<&'static str>;
     /// What roles can be granted on it.
     fn grants(&self) -> &'static [Grant];
-    /// IAM actions of its read verbs.
+    /// See [`Kind::READS`].
     fn reads(&self) -> &'static [&'static str];
+    /// See [`Kind::LISTS`].
+    fn lists(&self) -> &'static [&'static str];
+    /// See [`Kind::PROBES`].
+    fn probes(&self) -> &'static [&'static str];
     /// JSON Schema of the spec.
     fn spec_schema(&self) -> &'static Value;
     /// JSON Schema of the outputs.
@@ -404,6 +426,10 @@ pub trait AnyKind: Send + Sync {
     async fn observe(&self, cx: &Cx, want: Option<&Value>) -> Result<Option<Found>>;
     /// What it is on the way of data.
     fn path(&self) -> Path;
+    /// What other tools call its objects.
+    fn peers(&self) -> Peers {
+        Peers::NONE
+    }
     /// See [`Kind::hops`].
     fn hops(&self, spec: &Value) -> Vec<Hop>;
     /// See [`Kind::role`].
@@ -412,6 +438,8 @@ pub trait AnyKind: Send + Sync {
     async fn probe(&self, cx: &Cx, hop: &Hop, want: &Value, found: &Value) -> Result<Vec<Check>>;
     /// See [`Kind::arrivals`].
     async fn arrivals(&self, cx: &Cx) -> Result<Vec<Check>>;
+    /// See [`Kind::remains`].
+    async fn remains(&self, cx: &Cx) -> Result<Option<Halt>>;
     /// See [`Kind::children`]; looks the object up by `cx.key.physical`.
     async fn children(&self, cx: &Cx) -> Result<Vec<Child>>;
     /// See [`Kind::owned`].

@@ -251,6 +251,7 @@ fn classify<E>(code: &str, message: &str, status: Option<u16>, error: &SdkError<
         _ if any(DENIED) => Class::Denied,
         _ if any(BUSY) => Class::Busy,
         _ if code == "UnsupportedOperationException" && message.contains("SQL") => Class::Retired,
+        _ if code.starts_with("LimitExceeded") && message.contains("Rate exceeded") => Class::Throttled,
         _ if code.starts_with("LimitExceeded") => Class::Quota,
         _ if status == Some(404) && code.is_empty() => Class::NotFound,
         _ if status.is_some_and(|status| (400..500).contains(&status)) => Class::Invalid,

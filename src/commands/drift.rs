@@ -101,14 +101,15 @@ async fn check(globals: &Globals, args: &DriftArgs, file: &Path, screen: &mut Sc
         StackArgs { stack: Some(file.to_owned()), vars: args.vars.clone(), var_files: args.var_files.clone() };
     let stack = load_stack(&stack_args, screen)?;
     let graph = graph_of(&stack)?;
-    let guard = Guard::only(reads::actions(kinds::all(), args.who));
+    let guard = Guard::only(reads::actions(kinds::all(), true, args.who));
     let aws = session::open(&Wish { guard, ..wish(globals) }, stack.region.as_deref()).await?;
     check_account(&stack, &aws)?;
     let opened = Opened { stack, graph, aws };
     let mut live = opened.observe().await;
-    let extras = live::extras(&opened.aws, &opened.stack, &mut live, kinds::all()).await;
     let Opened { stack, graph, aws } = &opened;
-    let mut report = drift::assess(stack, graph, &live, &extras, &aws.place, &command(globals, file));
+    live::extras(aws, stack, &mut live, kinds::all(), &|_| true).await;
+    live::remains(aws, stack, &mut live).await;
+    let mut report = drift::assess(stack, graph, &live, &aws.place, &command(globals, args, file, &stack.secrets));
     drift::places::locate(&mut report, stack);
     drift::ignore::apply(&mut report, &stack.ignore, today());
     if args.who {
@@ -123,10 +124,34 @@ fn today() -> Date {
     Timestamp::now().to_zoned(TimeZone::UTC).date()
 }
 
-/// Returns how this program is called to apply a file in the same place.
-fn command(globals: &Globals, file: &Path) -> String {
-    let local = if globals.local { " --local" } else { "" };
-    format!("stackctl{local} apply {}", file.display())
+/// Returns how this program is called to apply a file in the same place with the same variables, as far as they are no
+/// secrets.
+fn command(globals: &Globals, args: &DriftArgs, file: &Path, secrets: &[String]) -> String {
+    let mut words = vec!["stackctl".to_owned()];
+    words.extend(globals.local.then(|| "--local".to_owned()));
+    let flags =
+        [("--profile", &globals.profile), ("--region", &globals.region), ("--endpoint-url", &globals.endpoint_url)];
+    for (flag, value) in flags {
+        words.extend(value.iter().flat_map(|value| [flag.to_owned(), quoted(value)]));
+    }
+    words.extend(["apply".to_owned(), quoted(&file.display().to_string())]);
+    for text in &args.vars {
+        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+        let secret = secrets.iter().any(|secret| value.contains(secret.as_str()));
+        words.extend(["--var".to_owned(), if secret { format!("{name}=…") } else { quoted(text) }]);
+    }
+    words.extend(args.var_files.iter().flat_map(|path| ["--var-file".to_owned(), quoted(&path.display().to_string())]));
+    words.join(" ")
+}
+
+/// Writes a word so that a shell reads it as one.
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "-_./:=@%+,".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 /// Returns the stack files that are meant, in the order of the arguments, each once.

@@ -8,16 +8,16 @@ use super::{Class, Entry, Finding, Report, Unread};
 use crate::aws::marks;
 use crate::diff::{Change, applied_views, is_unknown};
 use crate::graph::Graph;
-use crate::kind::{Found, Outputs, Place};
+use crate::kind::{Found, Halt, Outputs, Place};
 use crate::live::{self, Extra, Live, Orphan, Unreadable};
 use crate::plan::differences;
 use crate::stack::problem::Spot;
 use crate::stack::{Resource, Stack};
 
-/// Compares a stack with what is live of it; `command` is how the user calls this program for it, up to the verb.
+/// Compares a stack with what is live of it; `command` is how the user calls this program to apply it.
 #[must_use]
-pub fn assess(stack: &Stack, graph: &Graph, live: &Live, extras: &[Extra], place: &Place, command: &str) -> Report {
-    let view = View { stack, live, extras, place, command, outputs: outputs(stack, live, place) };
+pub fn assess(stack: &Stack, graph: &Graph, live: &Live, place: &Place, command: &str) -> Report {
+    let view = View { stack, live, place, command, outputs: outputs(stack, live, place) };
     let listed = graph.order().iter().filter_map(|id| stack.resources.get(id));
     let mut entries: Vec<Entry> = listed.map(|resource| view.entry(resource)).collect();
     entries.sort_by_key(|entry| stack.resources.get_index_of(&entry.id));
@@ -51,7 +51,6 @@ fn unread(unreadable: &Unreadable) -> Unread {
 struct View<'a> {
     stack: &'a Stack,
     live: &'a Live,
-    extras: &'a [Extra],
     place: &'a Place,
     command: &'a str,
     outputs: BTreeMap<String, Outputs>,
@@ -75,7 +74,7 @@ impl View<'_> {
             physical_id: found.map(|found| found.physical.clone()),
             line: Some(self.line(resource)),
             class,
-            mend: self.mend(&resource.id, class),
+            mend: self.mend(&resource.id, class, &findings),
             halt: found.and_then(|found| found.halt.clone()),
             findings,
             ignored: Vec::new(),
@@ -91,7 +90,8 @@ impl View<'_> {
     /// Explains a resource that is not there, by a former object of the same id where there is one.
     fn missing(&self, resource: &Resource) -> Finding {
         let former = self.live.orphans.iter().find(|orphan| orphan.id == resource.id);
-        let note = former.map(|orphan| format!("renamed: apply replaces {}", orphan.found.physical));
+        let renamed = former.map(|orphan| format!("renamed: apply replaces {}", orphan.found.physical));
+        let note = renamed.or_else(|| Some(gone(self.live.remains.get(&resource.id)?)));
         whole(if former.is_some() { Class::Pending } else { Class::Missing }, note)
     }
 
@@ -130,7 +130,8 @@ impl View<'_> {
         if findings.first().is_none_or(|finding| finding.class != Class::LookAlike) {
             findings.extend(self.tags(resource, found, side));
         }
-        findings.extend(self.extras.iter().filter(|extra| extra.parent == resource.id).map(undeclared));
+        findings.extend(halted(resource, found));
+        findings.extend(self.live.extras.iter().filter(|extra| extra.parent == resource.id).map(undeclared));
         findings
     }
 
@@ -148,7 +149,11 @@ impl View<'_> {
     }
 
     fn tags(&self, resource: &Resource, found: &Found, side: Class) -> Vec<Finding> {
-        let (set, remove) = marks::tag_changes(&live::tags(self.stack, resource), &found.tags);
+        let (mut set, remove) = marks::tag_changes(&live::tags(self.stack, resource), &found.tags);
+        if live::is_unmarked(resource, found) {
+            let want = live::wanted(self.stack, self.place, resource, &self.outputs);
+            set.insert(marks::SPEC.to_owned(), live::hash(self.stack, resource, &want));
+        }
         let keys: BTreeSet<String> = set.keys().cloned().chain(remove).collect();
         let finding = |key: &String| {
             let path = format!("tags.{key}");
@@ -184,26 +189,43 @@ impl View<'_> {
             findings: vec![whole(Class::Orphan, note)],
             ignored: Vec::new(),
             halt: orphan.found.halt.clone(),
-            mend: self.mend(&orphan.id, Class::Orphan),
+            mend: self.mend(&orphan.id, Class::Orphan, &[]),
             author: None,
         }
     }
 
-    fn mend(&self, id: &str, class: Class) -> Option<String> {
+    fn mend(&self, id: &str, class: Class, findings: &[Finding]) -> Option<String> {
         let command = self.command;
-        let rest = match class {
+        let mut rest = match class {
             Class::InSync | Class::Unreadable => return None,
-            Class::LookAlike => format!(" --adopt {id}"),
             Class::Orphan => String::new(),
-            _ if self.extras.iter().any(|extra| extra.parent == id) => format!(" --target {id} --prune {id}"),
+            Class::LookAlike => format!(" --target {id} --adopt {id}"),
             _ => format!(" --target {id}"),
         };
+        if findings.iter().any(|finding| finding.class == Class::Stopped && finding.path.is_empty()) {
+            rest.push_str(&format!(" --replace {id}"));
+        }
+        if self.live.extras.iter().any(|extra| extra.parent == id) {
+            rest.push_str(&format!(" --prune {id}"));
+        }
         Some(format!("{command}{rest}"))
     }
 }
 
+fn gone(halt: &Halt) -> String {
+    let since = halt.since.iter().map(|since| format!(" since {since}"));
+    let reason = halt.reason.iter().map(|reason| format!(": {reason}"));
+    since.chain(reason).fold("gone".to_owned(), |text, part| text + &part)
+}
+
 fn whole(class: Class, note: Option<String>) -> Finding {
     Finding { class, path: String::new(), wanted: Value::Null, live: Value::Null, note, line: None }
+}
+
+/// Finds what does not run although nothing in the file could say so, such as a function that failed.
+fn halted(resource: &Resource, found: &Found) -> Option<Finding> {
+    let halt = found.halt.as_ref().filter(|_| !resource.kind.fields().has_status())?;
+    Some(whole(Class::Stopped, halt.reason.clone()))
 }
 
 fn undeclared(extra: &Extra) -> Finding {
@@ -211,7 +233,7 @@ fn undeclared(extra: &Extra) -> Finding {
         class: Class::Undeclared,
         path: extra.kind.type_name().to_owned(),
         wanted: Value::Null,
-        live: extra.physical.clone().into(),
+        live: extra.found.physical.clone().into(),
         note: None,
         line: None,
     }

@@ -12,9 +12,11 @@ const GENERAL: [&str; 2] = ["sts:GetCallerIdentity", "tag:GetResources"];
 /// What `--who` asks.
 pub const WHO: &str = "cloudtrail:LookupEvents";
 
-/// Returns the actions, sorted.
+/// Returns the actions, sorted: on AWS itself, or also those by which an emulator is swept.
 #[must_use]
-pub fn actions(kinds: &[&'static dyn AnyKind], who: bool) -> BTreeSet<&'static str> {
-    let own = kinds.iter().flat_map(|kind| kind.reads().iter().copied());
-    own.chain(GENERAL).chain(who.then_some(WHO)).collect()
+pub fn actions(kinds: &[&'static dyn AnyKind], emulator: bool, who: bool) -> BTreeSet<&'static str> {
+    let own = kinds.iter().flat_map(|kind| kind.reads());
+    let swept = kinds.iter().filter(|kind| emulator || kind.tag_index().is_none());
+    let lists = swept.flat_map(|kind| kind.lists());
+    own.chain(lists).copied().chain(GENERAL).chain(who.then_some(WHO)).collect()
 }

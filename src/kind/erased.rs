@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    AnyKind, AnyWrites, Changes, Check, Child, Fault, Files, Found, Grant, Hop, Key, Kind, KindError, Naming, Outputs,
-    Owned, Path, Place, Result, Tagging, Tags, Writes,
+    AnyKind, AnyWrites, Changes, Check, Child, Fault, Files, Found, Grant, Halt, Hop, Key, Kind, KindError, Naming,
+    Outputs, Owned, Path, Peers, Place, Result, Tagging, Tags, Writes,
 };
 use crate::aws::Cx;
 use crate::diff::{Change, Fields};
@@ -97,6 +97,14 @@ impl<K: Kind> AnyKind for Erased<K> {
         K::READS
     }
 
+    fn lists(&self) -> &'static [&'static str] {
+        K::LISTS
+    }
+
+    fn probes(&self) -> &'static [&'static str] {
+        K::PROBES
+    }
+
     fn grants(&self) -> &'static [Grant] {
         K::GRANTS
     }
@@ -178,6 +186,10 @@ impl<K: Kind> AnyKind for Erased<K> {
         K::PATH
     }
 
+    fn peers(&self) -> Peers {
+        K::PEERS
+    }
+
     fn hops(&self, spec: &Value) -> Vec<Hop> {
         parse::<K::Spec>(spec).map(|spec| K::hops(&spec)).unwrap_or_default()
     }
@@ -192,6 +204,10 @@ impl<K: Kind> AnyKind for Erased<K> {
 
     async fn arrivals(&self, cx: &Cx) -> Result<Vec<Check>> {
         K::arrivals(cx).await
+    }
+
+    async fn remains(&self, cx: &Cx) -> Result<Option<Halt>> {
+        K::remains(cx).await
     }
 
     async fn children(&self, cx: &Cx) -> Result<Vec<Child>> {

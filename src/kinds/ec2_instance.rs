@@ -6,7 +6,9 @@ pub(crate) mod boot;
 mod change;
 mod label;
 mod launch;
+mod peers;
 mod read;
+mod remains;
 mod spec;
 
 use std::time::Duration;
@@ -16,7 +18,7 @@ use regex::Regex;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub use spec::Spec;
+pub use spec::{Spec, Status};
 
 use super::ec2::{retag, tags_of};
 use crate::aws::Cx;
@@ -24,8 +26,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{Look, Wait};
 use crate::kind::{
-    Changes, Check, Class, End, Fault, Files, Holder, Hop, Kind, KindError, Naming, Observed, Owned, Path, Result,
-    Side, Tags, Writes,
+    Changes, Check, Class, End, Fault, Files, Halt, Holder, Hop, Kind, KindError, Naming, Observed, Owned, Path, Peers,
+    Result, Side, Tags, Writes,
 };
 
 /// An EC2 instance.
@@ -71,12 +73,11 @@ impl Kind for Ec2Instance {
     const TITLE: &'static str = "EC2 instance";
     const DELETE_RANK: u8 = 30;
     const NAMING: Naming = Naming::Assigned;
+    const PEERS: Peers = peers::PEERS;
     const TAG_INDEX: Option<&'static str> = Some("ec2:instance");
     const PATH: Path = Path { ready: &["running"], ..Path::NONE };
 
     const READS: &'static [&'static str] = &[
-        "ec2:DescribeIamInstanceProfileAssociations",
-        "ec2:DescribeImages",
         "ec2:DescribeInstanceAttribute",
         "ec2:DescribeInstanceCreditSpecifications",
         "ec2:DescribeInstances",
@@ -84,6 +85,7 @@ impl Kind for Ec2Instance {
         "ec2:DescribeVolumes",
         "ssm:GetParameter",
     ];
+    const LISTS: &'static [&'static str] = &[];
     type Spec = Spec;
     type Outputs = InstanceOutputs;
 
@@ -106,7 +108,7 @@ impl Kind for Ec2Instance {
     }
 
     fn renews(changes: &Changes<'_>) -> &'static [&'static str] {
-        if changes.touch("instance_type") { &["public_ip", "public_dns_name"] } else { &[] }
+        if changes.touch_any(&["instance_type", "status"]) { &["public_ip", "public_dns_name"] } else { &[] }
     }
 
     fn hops(spec: &Spec) -> Vec<Hop> {
@@ -134,10 +136,17 @@ impl Kind for Ec2Instance {
             spec,
             tags: label::hide(tags_of(instance.tags.as_deref()), &cx.key.name),
             status: Some(status),
-            halt: None,
+            halt: remains::halt(&instance),
             outputs: outputs_of(cx, &instance),
             physical: instance.instance_id.unwrap_or_default(),
         }))
+    }
+
+    async fn remains(cx: &Cx) -> Result<Option<Halt>> {
+        // An ended instance is shown for an hour, and its marks with it (facts/aws.md 12b.5).
+        let mut ended = marked(cx).await?;
+        ended.sort_by_key(|instance| instance.launch_time.map(|time| time.secs()));
+        Ok(ended.last().and_then(remains::halt))
     }
 
     async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
@@ -166,6 +175,9 @@ impl Writes for Ec2Instance {
         let instance = wait_running(cx, &id).await?;
         let fresh = Box::pin(read::spec(cx, &instance, Some(want))).await?;
         change::converge(cx, &id, want, &fresh).await?;
+        if want.status == Status::Stopped && fresh.status != want.status {
+            change::set_status(cx, &id, want.status).await?;
+        }
         Ok((id, outputs_of(cx, &instance)))
     }
 
@@ -178,7 +190,7 @@ impl Writes for Ec2Instance {
         if want.instance_type != found.instance_type {
             change::resize(cx, &instance, &want).await?;
         }
-        Ok(())
+        if want.status == found.status { Ok(()) } else { change::set_status(cx, &id, want.status).await }
     }
 
     async fn delete(cx: &Cx) -> Result<()> {
@@ -227,12 +239,30 @@ async fn locate(cx: &Cx) -> Result<Option<Instance>> {
         let instance = found(read::one(cx, id).await)?;
         return Ok(instance.filter(|instance| ALIVE.contains(&state_of(instance))));
     }
+    let is_alive = |instance: &Instance| ALIVE.contains(&state_of(instance));
     let mut alive = marked(cx).await?;
-    alive.retain(|instance| ALIVE.contains(&state_of(instance)));
+    alive.retain(is_alive);
+    if alive.is_empty() {
+        // One that has lost its tags is still known by what it was launched with.
+        alive = launched(cx).await?;
+        alive.retain(is_alive);
+    }
     match &alive[..] {
         [_, _, ..] => Err(doubled(&alive.iter().collect::<Vec<_>>())),
         _ => Ok(alive.pop()),
     }
+}
+
+/// Lists the instances that were launched for this resource, whatever their tags say now.
+async fn launched(cx: &Cx) -> Result<Vec<Instance>> {
+    let tokens = format!("{}*", launch::token_prefix(&cx.key));
+    let filters = [("client-token".to_owned(), vec![tokens.as_str()])];
+    let all = read::list(cx, &filters).await?;
+    let unmarked = |instance: &Instance| {
+        let tags = tags_of(instance.tags.as_deref());
+        marks::stack_of(&tags).is_none() || marks::resource_of(&tags).is_none()
+    };
+    Ok(all.into_iter().filter(unmarked).collect())
 }
 
 fn ids(instances: &[Instance]) -> Vec<String> {

@@ -93,6 +93,7 @@ fn reason_text(reason: &Reason, action: Action) -> Option<String> {
             format!("{} cannot be changed in place; {}", paths.join(", "), order(action))
         }
         Reason::Renamed { from } => format!("renamed from {from}; {}", order(action)),
+        Reason::Moved { from } => format!("moved from {from}"),
         Reason::Undone { by } => format!("undone by the replacement of {by}"),
         Reason::Requested => "replacement requested".to_owned(),
         Reason::Adopted => "exists already; is taken over".to_owned(),
@@ -100,6 +101,7 @@ fn reason_text(reason: &Reason, action: Action) -> Option<String> {
             "not on the stack's IAM path: once it leaves the file it will not be found, so destroy or delete it first"
                 .to_owned()
         }
+        Reason::Undeclared { parent } => format!("not in the file, and hangs on {parent}"),
         Reason::Removed => "no longer in the file".to_owned(),
         Reason::Retained => "retained: stays in AWS, no longer part of the stack".to_owned(),
     })

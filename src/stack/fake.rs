@@ -105,6 +105,7 @@ impl Kind for FakeStream {
     const DELETE_RANK: u8 = 1;
     const NAMING: Naming = Naming::Name { pattern: "[a-zA-Z0-9_.-]{1,20}" };
     const READS: &'static [&'static str] = &[];
+    const LISTS: &'static [&'static str] = &[];
     const GRANTS: &'static [Grant] = &[
         Grant { verb: "read", actions: &["s:Get", "s:Describe"], resources: &[""] },
         Grant { verb: "write", actions: &["s:Put"], resources: &["", "/*"] },
@@ -158,6 +159,7 @@ impl Kind for FakeRole {
     const DELETE_RANK: u8 = 2;
     const NAMING: Naming = Naming::Assigned;
     const READS: &'static [&'static str] = &[];
+    const LISTS: &'static [&'static str] = &[];
     type Spec = RoleSpec;
     type Outputs = RoleOutputs;
 
@@ -204,6 +206,7 @@ impl<L: Label> Kind for Loose<L> {
     const DELETE_RANK: u8 = 3;
     const NAMING: Naming = Naming::Name { pattern: ".*" };
     const READS: &'static [&'static str] = &[];
+    const LISTS: &'static [&'static str] = &[];
     type Spec = Fields;
     type Outputs = StreamOutputs;
 

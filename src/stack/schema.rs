@@ -46,7 +46,13 @@ fn top() -> Value {
             "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_-]*$"},
             "additionalProperties": {"$ref": "#/$defs/resource"},
         },
+        "moved": {
+            "description": "Ids of today by former ones, as `{old: new}`: what AWS has under a former id is kept and not made anew.",
+            "type": "object",
+            "additionalProperties": {"type": "string"},
+        },
         "verify": verify(),
+        "lock": lock(),
         "drift": drift(),
         "outputs": {"description": "Values that `stackctl output` prints, such as `${id.arn}`.", "type": "object"},
     })
@@ -80,6 +86,27 @@ fn verify() -> Value {
         }),
     );
     object("What `stackctl verify` sends through the stack.", json!([]), json!({"canary": canary}))
+}
+
+/// The table in which runs take turns.
+fn lock() -> Value {
+    json!({
+        "description": "Lets runs that change the stack take turns: apply and destroy hold a lease in a DynamoDB table.",
+        "type": ["object", "null"],
+        "additionalProperties": false,
+        "required": ["table"],
+        "properties": {
+            "table": {
+                "type": "string",
+                "description": "Name of a table whose hash key is `LockID`, of type S. It may be shared with other stacks, and with Terraform.",
+            },
+            "ttl": {
+                "type": ["string", "null"],
+                "pattern": r"^((\d+[smh])+|.*\$\{var\..*)$",
+                "description": "How long the lease of a run that died stays, from `5s` to `1h`; `60s` by default. A run at work renews it.",
+            },
+        },
+    })
 }
 
 /// What the drift check overlooks.

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use crate::aws::{Cx, marks};
 use crate::diff::{Change, Fields};
 use crate::kind::{
-    AnyKind, AnyWrites, Child, Class, Fault as SpecFault, Files, Found, Grant, Key, KindError, Naming, Outputs, Owned,
-    Place, Result, Tagging, Tags,
+    AnyKind, AnyWrites, Child, Class, Fault as SpecFault, Files, Found, Grant, Halt, Key, KindError, Naming, Outputs,
+    Owned, Place, Result, Tagging, Tags,
 };
 
 /// What happens to a call instead of, or besides, what was asked for.
@@ -217,6 +217,14 @@ impl AnyKind for Fake {
         &[]
     }
 
+    fn lists(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn probes(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     fn grants(&self) -> &'static [Grant] {
         &[]
     }
@@ -298,6 +306,10 @@ impl AnyKind for Fake {
         }))
     }
 
+    fn peers(&self) -> crate::kind::Peers {
+        crate::kind::Peers::NONE
+    }
+
     fn path(&self) -> crate::kind::Path {
         crate::kind::Path::NONE
     }
@@ -316,6 +328,10 @@ impl AnyKind for Fake {
 
     async fn arrivals(&self, _: &Cx) -> Result<Vec<crate::kind::Check>> {
         Ok(Vec::new())
+    }
+
+    async fn remains(&self, _: &Cx) -> Result<Option<Halt>> {
+        Ok(None)
     }
 
     async fn children(&self, _: &Cx) -> Result<Vec<Child>> {

@@ -5,7 +5,7 @@ use aws_sdk_ec2::types as api;
 use serde::Serialize;
 
 use super::label::{RESIZED, is_resized};
-use super::spec::{Credits, Spec};
+use super::spec::{Credits, Spec, Status};
 use super::{RUN_LIMIT, STOP_LIMIT, explain_protection, read, state_of};
 use crate::aws::Cx;
 use crate::aws::error::failed;
@@ -175,6 +175,16 @@ async fn exchange(
             request.send().await.map_err(failed("DisassociateIamInstanceProfile")).map(|_| ())
         }
     }
+}
+
+/// Starts or stops the instance.
+pub(super) async fn set_status(cx: &Cx, id: &str, status: Status) -> Result<()> {
+    if status == Status::Running {
+        return start(cx, id).await;
+    }
+    let answer = cx.aws.ec2().stop_instances().instance_ids(id).send().await;
+    answer.map_err(failed("StopInstances")).map_err(explain_protection)?;
+    wait_for(cx, id, "stopped", STOP_LIMIT).await
 }
 
 /// Changes the type, for which the instance has to stop; it runs again afterwards if it ran before.

@@ -12,7 +12,7 @@ use super::{read, state_of};
 use crate::aws::Cx;
 use crate::aws::error::{failed, found};
 use crate::aws::wait::{IAM_LIMIT, Wait};
-use crate::kind::{Class, KindError, Result, Tags};
+use crate::kind::{Class, Key, KindError, Result, Tags};
 use crate::kinds::ec2::tag_specification;
 
 /// How many ended launches are passed over before EC2 is taken to be out of order.
@@ -85,11 +85,18 @@ fn explain(error: KindError) -> KindError {
     error.hint(hint)
 }
 
-/// Returns a token that is the same for the same launch (`facts/aws.md` 18.5).
+/// Returns a token that is the same for the same launch (`facts/aws.md` 18.5); at most 64 letters.
 fn token(cx: &Cx, want: &Spec, tags: &Tags, before: &[String]) -> String {
     let spec = serde_json::to_string(want).unwrap_or_default();
     let text = format!("{}|{}|{spec}|{tags:?}|{before:?}", cx.key.stack, cx.key.id);
-    Uuid::new_v5(&Uuid::NAMESPACE_OID, text.as_bytes()).to_string()
+    format!("{}{}", token_prefix(&cx.key), Uuid::new_v5(&Uuid::NAMESPACE_OID, text.as_bytes()).simple())
+}
+
+/// Returns what the tokens of all launches for a resource begin with. EC2 shows tokens and searches by them, so that an
+/// instance is still found when somebody has removed its tags.
+pub(super) fn token_prefix(key: &Key) -> String {
+    let digest = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{}|{}", key.stack, key.id).as_bytes());
+    format!("stackctl-{}-", &digest.simple().to_string()[..16])
 }
 
 fn word<T: Serialize>(value: &T) -> String {
@@ -244,6 +251,9 @@ mod tests {
         assert_ne!(token("t3.micro", &[]), token("t3.nano", &[]));
         assert_ne!(token("t3.micro", &[]), token("t3.micro", &["i-1"]));
         assert!(token("t3.micro", &[]).len() <= 64);
+        assert!(token("t3.micro", &[]).starts_with(&token_prefix(&cx().key)));
+        let other = Key { id: "consumer".into(), ..cx().key };
+        assert_ne!(token_prefix(&other), token_prefix(&cx().key));
     }
 
     #[test]

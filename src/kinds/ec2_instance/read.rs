@@ -13,7 +13,8 @@ use serde_json::Value;
 
 use super::label::is_resized;
 use super::spec::{
-    BY_PARAMETER, BlockDevice, CpuOptions, CreditSpecification, Credits, MetadataOptions, Shutdown, Spec, plain_price,
+    BY_PARAMETER, BlockDevice, CpuOptions, CreditSpecification, Credits, MetadataOptions, Shutdown, Spec, Status,
+    plain_price,
 };
 use super::state_of;
 use crate::aws::Cx;
@@ -57,6 +58,7 @@ pub(super) async fn spec(cx: &Cx, instance: &Instance, want: Option<&Spec>) -> R
     Ok(Spec {
         image_id: wanted_image.or_else(|| instance.image_id.clone()).unwrap_or_default(),
         instance_type: type_of(instance),
+        status: status_of(instance),
         spot: instance.instance_lifecycle == Some(InstanceLifecycleType::Spot),
         spot_max_price: price,
         key_name: some(instance.key_name.as_ref()),
@@ -84,6 +86,12 @@ pub(super) async fn spec(cx: &Cx, instance: &Instance, want: Option<&Spec>) -> R
         root_block_device: root,
         block_devices: others,
     })
+}
+
+/// A stop that is part of an interrupted change of the type was nobody's wish.
+fn status_of(instance: &Instance) -> Status {
+    let stops = ["stopping", "stopped"].contains(&state_of(instance));
+    if stops && !is_resized(instance) { Status::Stopped } else { Status::Running }
 }
 
 /// An interrupted change of the type is one that is still to be made: the instance is not back yet.

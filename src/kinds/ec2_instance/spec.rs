@@ -20,6 +20,10 @@ pub struct Spec {
     pub image_id: String,
     /// Type, such as `t3.micro`. A change stops and starts an instance on demand, and makes a spot instance anew.
     pub instance_type: String,
+    /// Whether it runs; a spot instance cannot be stopped.
+    #[serde(default)]
+    #[schemars(extend("x-status" = true))]
+    pub status: Status,
     /// Whether to bid for spare capacity, by a one-time request; false is on demand.
     #[serde(default)]
     #[schemars(extend("x-immutable" = true))]
@@ -174,6 +178,17 @@ pub enum Shutdown {
     Stop,
     /// Terminates the instance.
     Terminate,
+}
+
+/// Whether an instance runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It runs.
+    #[default]
+    Running,
+    /// It is stopped.
+    Stopped,
 }
 
 /// Whose hardware an instance runs on.
@@ -356,6 +371,11 @@ impl Spec {
             let fault = Fault::new("spot_max_price", format!("{price} is no price"));
             faults.push(fault.help("USD per hour, more than 0.001"));
         }
+        if self.spot && self.status == Status::Stopped {
+            // facts/aws.md 12c
+            let fault = Fault::new("status", "a one-time spot instance cannot be stopped");
+            faults.push(fault.help("remove `spot`, or let it run"));
+        }
         if self.iam_instance_profile.as_deref().is_some_and(|name| known(name) && name.starts_with("arn:")) {
             let fault = Fault::new("iam_instance_profile", "the profile is given by its name, not its ARN");
             faults.push(fault.help("write ${<id of the profile>.name}"));
@@ -430,6 +450,8 @@ mod tests {
         assert_eq!(paths(json!({"image_id": "al2023"})), ["image_id"]);
         assert_eq!(paths(json!({"instance_type": "micro"})), ["instance_type"]);
         assert_eq!(paths(json!({"spot": true, "spot_max_price": "cheap"})), ["spot_max_price"]);
+        assert_eq!(paths(json!({"spot": true, "status": "stopped"})), ["status"]);
+        assert_eq!(paths(json!({"status": "stopped"})), [""; 0]);
         assert_eq!(paths(json!({"iam_instance_profile": "arn:aws:iam::1:x"})), ["iam_instance_profile"]);
         assert_eq!(paths(json!({"security_group_ids": []})), ["security_group_ids"]);
         assert_eq!(paths(json!({"image_id": "${var.x}", "instance_type": "${var.y}"})), [""; 0]);

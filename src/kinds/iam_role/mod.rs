@@ -4,6 +4,7 @@
 //! role go one after another, since IAM refuses concurrent ones (`facts/aws.md` 4.7).
 
 mod call;
+mod peers;
 mod spec;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +21,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Wait};
 use crate::kind::{
-    Changes, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags, Writes,
+    Changes, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Tags,
+    Writes,
 };
 pub use spec::Spec;
 
@@ -43,14 +45,10 @@ impl Kind for IamRole {
     const TITLE: &'static str = "IAM role";
     const DELETE_RANK: u8 = 80;
     const NAMING: Naming = Naming::Name { pattern: r"^[A-Za-z0-9_+=,.@-]{1,64}$" };
-    const READS: &'static [&'static str] = &[
-        "iam:GetRole",
-        "iam:GetRolePolicy",
-        "iam:ListAttachedRolePolicies",
-        "iam:ListInstanceProfilesForRole",
-        "iam:ListRolePolicies",
-        "iam:ListRoles",
-    ];
+    const PEERS: Peers = peers::PEERS;
+    const READS: &'static [&'static str] =
+        &["iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"];
+    const LISTS: &'static [&'static str] = &["iam:ListRoles"];
     const GRANTS: &'static [Grant] = &[Grant { verb: "pass", actions: &["iam:PassRole"], resources: &[""] }];
 
     type Spec = Spec;
@@ -70,7 +68,10 @@ impl Kind for IamRole {
     }
 
     async fn observe(cx: &Cx, _: Option<&Spec>) -> Result<Option<Observed<Spec, RoleOutputs>>> {
-        let Some(role) = found(call::get(cx).await)? else { return Ok(None) };
+        if call::is_absent(cx).await {
+            return Ok(None);
+        }
+        let Some(role) = call::shared(cx, cx.key.handle()).await? else { return Ok(None) };
         let Some((inline, attached)) = found(tokio::try_join!(call::inline_policies(cx), call::attached_policies(cx)))?
         else {
             return Ok(None);
@@ -89,7 +90,7 @@ impl Kind for IamRole {
     /// Lists the roles on the stack's path; an adopted role on another path is found by its name only.
     async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
         let names = call::names_on_path(cx).await?;
-        let reads = stream::iter(names).map(|name| async move { found(call::get_named(cx, &name).await) });
+        let reads = stream::iter(names).map(|name| async move { call::shared(cx, &name).await });
         let roles: Vec<Option<Role>> = reads.buffered(iam::READS).try_collect().await?;
         let owned = roles.into_iter().flatten();
         let owned = owned.map(|role| Owned { physical: role.role_name, tags: iam::tags_of(role.tags) });

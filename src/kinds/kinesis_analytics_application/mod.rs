@@ -6,10 +6,12 @@
 mod calls;
 mod edits;
 mod path;
+mod peers;
 mod spec;
 mod wire;
 
 use aws_sdk_kinesisanalytics::types::{ApplicationDetail, ApplicationStatus};
+use aws_smithy_types::date_time::Format;
 use futures::stream::{StreamExt, TryStreamExt, iter};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -24,8 +26,8 @@ use crate::aws::Cx;
 use crate::aws::error::{failed, found};
 use crate::aws::marks;
 use crate::kind::{
-    Changes, Check, Fault, Files, Grant, Hop, Key, Kind, Naming, Observed, Outputs, Owned, Path, Place, Result, Tags,
-    Writes,
+    Changes, Check, Fault, Files, Grant, Halt, Hop, Key, Kind, Naming, Observed, Outputs, Owned, Path, Peers, Place,
+    Result, Tags, Writes,
 };
 
 /// A Kinesis Data Analytics application for SQL.
@@ -48,12 +50,11 @@ impl Kind for KinesisAnalyticsApplication {
     const TITLE: &'static str = "Kinesis Data Analytics application (SQL, retired by AWS)";
     const DELETE_RANK: u8 = 10;
     const NAMING: Naming = Naming::Name { pattern: r"^[a-zA-Z0-9_.-]{1,128}$" };
+    const PEERS: Peers = peers::PEERS;
     const TAG_INDEX: Option<&'static str> = Some("kinesisanalytics:application");
-    const READS: &'static [&'static str] = &[
-        "kinesisanalytics:DescribeApplication",
-        "kinesisanalytics:ListApplications",
-        "kinesisanalytics:ListTagsForResource",
-    ];
+    const READS: &'static [&'static str] =
+        &["kinesisanalytics:DescribeApplication", "kinesisanalytics:ListTagsForResource"];
+    const LISTS: &'static [&'static str] = &["kinesisanalytics:ListApplications"];
     const GRANTS: &'static [Grant] = &[
         Grant { verb: "read", actions: &["kinesisanalytics:DescribeApplication"], resources: &[""] },
         Grant {
@@ -112,7 +113,7 @@ impl Kind for KinesisAnalyticsApplication {
             outputs: outputs_of(&detail),
             tags,
             status: Some(status_text(&detail)),
-            halt: None,
+            halt: halt(&detail),
         }))
     }
 
@@ -206,6 +207,13 @@ fn status_text(detail: &ApplicationDetail) -> String {
         output.destinations().into_iter().map(move |to| format!(", {name} → {}", last_part(&to.resource_arn)))
     });
     std::iter::once(detail.application_status.as_str().to_owned()).chain(bound).collect()
+}
+
+/// Says since when an application does not run. AWS gives no reason (`facts/aws.md` 2.2).
+fn halt(detail: &ApplicationDetail) -> Option<Halt> {
+    let runs = matches!(detail.application_status, ApplicationStatus::Running | ApplicationStatus::Starting);
+    let since = detail.last_update_timestamp.and_then(|time| time.fmt(Format::DateTime).ok());
+    (!runs).then_some(Halt { since, reason: None })
 }
 
 fn last_part(arn: &str) -> &str {

@@ -1,11 +1,13 @@
 //! The calls: find, create, update, delete, and the waits between them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_lambda::operation::update_event_source_mapping::builders::UpdateEventSourceMappingFluentBuilder;
 use aws_sdk_lambda::types as api;
 use aws_sdk_lambda::types::EventSourceMappingConfiguration as Mapping;
 use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 use serde_json::Value;
 
 use super::arn_of;
@@ -17,7 +19,7 @@ use crate::aws::Cx;
 use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{Look, Wait};
-use crate::kind::{Class, KindError, Result, Tags};
+use crate::kind::{Class, Halt, KindError, Result, Tags};
 
 /// Limits of waiting: Terraform's (`facts/aws.md` 11b.3, 11b.5).
 const IAM_LIMIT: Duration = Duration::from_mins(5);
@@ -45,6 +47,7 @@ pub(super) async fn get(cx: &Cx, uuid: &str) -> Result<Mapping> {
         .set_metrics_config(answer.metrics_config)
         .set_function_arn(answer.function_arn)
         .set_last_processing_result(answer.last_processing_result)
+        .set_last_modified(answer.last_modified)
         .set_state(answer.state)
         .set_state_transition_reason(answer.state_transition_reason)
         .set_destination_config(answer.destination_config)
@@ -64,16 +67,35 @@ pub(super) async fn list(cx: &Cx, source: Option<&str>) -> Result<Vec<Mapping>> 
     Ok(all.into_iter().filter(|mapping| mapping.state() != Some("Deleting")).collect())
 }
 
+/// Lists all mappings, once for all that look at the same time.
+pub(super) async fn all(cx: &Cx) -> Result<Arc<Vec<Mapping>>> {
+    cx.once("event source mappings", list(cx, None)).await
+}
+
+/// Reads a mapping: from the list of all when many look at the same time, and by itself when it is not in there, as one
+/// that was made a moment ago.
+pub(super) async fn look(cx: &Cx, uuid: &str) -> Result<Mapping> {
+    if cx.is_shared()
+        && let Some(mapping) = all(cx).await?.iter().find(|mapping| mapping.uuid() == Some(uuid))
+    {
+        return Ok(mapping.clone());
+    }
+    get(cx, uuid).await
+}
+
 /// Finds the mapping of a source and function, when both are known.
 pub(super) async fn find(cx: &Cx, want: &Spec) -> Result<Option<Mapping>> {
     if want.event_source_arn.contains("${") || want.function_name.contains("${") {
         return Ok(None);
     }
-    let all = found(list(cx, Some(&want.event_source_arn)).await)?.unwrap_or_default();
     let fits = |mapping: &Mapping| {
         mapping.event_source_arn() == Some(&want.event_source_arn)
             && mapping.function_arn().map(function_of).as_ref() == Some(&want.function_name)
     };
+    if cx.is_shared() {
+        return Ok(all(cx).await?.iter().find(|mapping| fits(mapping)).cloned());
+    }
+    let all = found(list(cx, Some(&want.event_source_arn)).await)?.unwrap_or_default();
     Ok(all.into_iter().find(fits))
 }
 
@@ -90,6 +112,21 @@ pub(super) fn status_text(mapping: &Mapping) -> String {
         Some(result) if result.starts_with("PROBLEM") => format!("{state}, {result}"),
         _ => state.to_owned(),
     }
+}
+
+/// Says since when and why a mapping does not start its function.
+pub(super) fn halt(mapping: &Mapping) -> Option<Halt> {
+    if is_enabled(mapping) {
+        return None;
+    }
+    let problem = mapping.last_processing_result().filter(|result| result.starts_with("PROBLEM"));
+    let reasons = mapping.state_transition_reason().into_iter().chain(problem);
+    let reason = Some(reasons.collect::<Vec<_>>().join("; ")).filter(|reason| !reason.is_empty());
+    Some(Halt { since: mapping.last_modified.and_then(|time| time.fmt(Format::DateTime).ok()), reason })
+}
+
+fn is_enabled(mapping: &Mapping) -> bool {
+    !matches!(mapping.state(), Some("Disabled" | "Disabling"))
 }
 
 /// Reads a spec from a mapping.
@@ -120,7 +157,7 @@ pub(super) fn spec_of(mapping: &Mapping, want: Option<&Spec>) -> Spec {
             .filter(|kind| **kind == api::FunctionResponseType::ReportBatchItemFailures)
             .map(|_| FunctionResponseType::ReportBatchItemFailures)
             .collect(),
-        enabled: !matches!(mapping.state(), Some("Disabled" | "Disabling")),
+        enabled: is_enabled(mapping),
         kms_key_arn: mapping.kms_key_arn.clone().filter(|key| !key.is_empty()),
         metrics_config: MetricsConfig {
             metrics: mapping
@@ -389,6 +426,18 @@ mod tests {
             format!("provided mapping already exists. Please update or delete the existing mapping with UUID {id}");
         assert_eq!(uuid_in(&text).as_deref(), Some(id));
         assert_eq!(uuid_in("already exists"), None);
+    }
+
+    #[test]
+    fn what_does_not_run_says_since_when_and_why() {
+        assert_eq!(halt(&shown().build()), None);
+        let stopped = shown().state("Disabled").state_transition_reason("USER_INITIATED");
+        let stopped = stopped.last_modified(DateTime::from_secs(1_790_000_000)).last_processing_result("OK").build();
+        let halt = halt(&stopped).unwrap();
+        assert_eq!(
+            (halt.since.as_deref(), halt.reason.as_deref()),
+            (Some("2026-09-21T14:13:20Z"), Some("USER_INITIATED"))
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Code is compared by hash: of the zip made of local files, or of the place in S3, which a tag remembers.
 
 mod calls;
+mod peers;
 mod permission;
 mod spec;
 mod wire;
@@ -19,12 +20,13 @@ pub use spec::{
 };
 
 use super::lambda;
+use super::lambda_event_source_mapping::LambdaEventSourceMapping;
 use crate::aws::Cx;
 use crate::aws::error::{failed, found};
 use crate::aws::marks;
 use crate::kind::{
-    Changes, End, Fault, Files, Grant, Holder, Hop, Key, Kind, Naming, Observed, Outputs, Owned, Path, Place, Result,
-    Side, Tags, Writes,
+    Changes, Child, End, Fault, Files, Grant, Halt, Holder, Hop, Key, Kind, Naming, Observed, Outputs, Owned, Path,
+    Peers, Place, Result, Side, Tags, Writes,
 };
 
 /// A Lambda function.
@@ -59,9 +61,11 @@ impl Kind for LambdaFunction {
     const TITLE: &'static str = "Lambda function";
     const DELETE_RANK: u8 = 35;
     const NAMING: Naming = Naming::Name { pattern: r"^[a-zA-Z0-9_-]{1,64}$" };
+    const PEERS: Peers = peers::PEERS;
     const TAG_INDEX: Option<&'static str> = Some("lambda:function");
     const READS: &'static [&'static str] =
-        &["lambda:GetFunction", "lambda:GetPolicy", "lambda:ListFunctions", "lambda:ListTags"];
+        &["lambda:GetFunction", "lambda:GetPolicy", "lambda:ListEventSourceMappings"];
+    const LISTS: &'static [&'static str] = &["lambda:ListFunctions", "lambda:ListTags"];
     const GRANTS: &'static [Grant] = &[Grant {
         verb: "invoke",
         actions: &["lambda:InvokeFunction", "lambda:GetFunctionConfiguration"],
@@ -100,7 +104,7 @@ impl Kind for LambdaFunction {
             spec: wire::spec_of(&answer, &policy, &tags, want)?,
             outputs: FunctionOutputs::new(cx.place(), cx.key.handle()),
             status: answer.configuration.as_ref().map(status_text),
-            halt: None,
+            halt: answer.configuration.as_ref().and_then(halt),
             tags,
         }))
     }
@@ -120,6 +124,14 @@ impl Kind for LambdaFunction {
 
     fn role(spec: &Spec) -> Option<String> {
         Some(spec.role.clone())
+    }
+
+    async fn children(cx: &Cx) -> Result<Vec<Child>> {
+        let request = cx.aws.lambda().list_event_source_mappings().function_name(cx.key.handle());
+        let all = request.into_paginator().items().send().collect::<std::result::Result<Vec<_>, _>>().await;
+        let all = all.map_err(failed("ListEventSourceMappings"))?.into_iter();
+        let there = all.filter(|mapping| mapping.state() != Some("Deleting")).filter_map(|mapping| mapping.uuid);
+        Ok(there.map(|uuid| Child { kind: LambdaEventSourceMapping::TYPE, physical: uuid }).collect())
     }
 
     async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
@@ -176,6 +188,12 @@ fn status_text(function: &FunctionConfiguration) -> String {
         Some(reason) if state != "Active" => format!("{state}: {reason}"),
         _ => state.to_owned(),
     }
+}
+
+/// A function that failed answers nothing; one that is inactive, since nobody used it for long, wakes up by itself.
+fn halt(function: &FunctionConfiguration) -> Option<Halt> {
+    let failed = function.state == Some(State::Failed);
+    failed.then(|| Halt { since: function.last_modified.clone(), reason: function.state_reason.clone() })
 }
 
 #[cfg(test)]
