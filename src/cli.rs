@@ -448,6 +448,23 @@ pub struct ExportArgs {
     pub write: Option<PathBuf>,
 }
 
+/// The settings of the local cloud that make it like the real one on a bad day.
+const EXPERIMENTS: &str = "\
+Experiments, for this command and for --local (all off by default):
+  STACKCTL_LOCAL_LATENCY_MS    time of every request: 50, 20..80 or lognormal(40, 0.5)
+  STACKCTL_LOCAL_DELAY_MS      time of every change of state: 500, or kinesis=200,lambda=50
+  STACKCTL_LOCAL_IAM_DELAY_MS  time until others see changes in IAM
+  STACKCTL_LOCAL_ANALYTICS     retired: no new SQL applications, as in AWS; or open
+  STACKCTL_LOCAL_TROUBLE       faults as JSON: {\"rules\": [{\"what\": \"throttle\", \"on\": \"iam:*\", \"chance\": 0.1}]}
+                               what: throttle internal unavailable reset-before reset-after slow html truncated
+                               empty quota denied hold-before hold-after; which: on, only (reads, writes),
+                               calls, per (operation, resource), chance, times; ms for slow
+  STACKCTL_LOCAL_SEED          repeats what was left to chance
+
+While it runs: POST an experiment to /_local/trouble (GET shows what came of it), {\"call\": N} or {} to
+/_local/trouble/release, {\"what\": \"spot-interruption\", \"to\": \"i-1\"} to /_local/happen (or instance-failure,
+function-failure, function-idle, application-stop, mapping-disabled); GET /_local/journal lists all calls.";
+
 /// Arguments of `import-terraform`.
 #[derive(Debug, Clone, Args)]
 pub struct ImportTerraformArgs {
@@ -466,6 +483,7 @@ pub struct ImportTerraformArgs {
 #[derive(Debug, Clone, Subcommand)]
 pub enum LocalCommand {
     /// Serve the local cloud to boto3, the AWS CLI and other programs until interrupted
+    #[command(after_long_help = EXPERIMENTS)]
     Serve {
         /// Port on 127.0.0.1; 0 takes a free one
         #[arg(long, default_value_t = 4599, env = "STACKCTL_LOCAL_PORT")]

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::aws::memo::Memo;
 use crate::aws::{Aws, Cx, index, marks};
 use crate::diff::is_unknown;
-use crate::kind::{AnyKind, Child, Found, Halt, Key, KindError, Naming, Outputs, Owned, Place, Tagging, Tags};
+use crate::kind::{AnyKind, Found, Halt, Key, KindError, Naming, Outputs, Owned, Place, Tagging, Tags};
 use crate::stack::reference::Reference;
 use crate::stack::resolve::fill;
 use crate::stack::{Resource, Stack};

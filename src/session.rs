@@ -100,7 +100,7 @@ async fn enter(wish: &Wish, config: SdkConfig) -> Result<Aws, Failure> {
 
 async fn remote(wish: &Wish, region: Option<String>) -> Result<SdkConfig, Failure> {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .retry_config(patience::retries())
+        .retry_config(patience::retries()?)
         .timeout_config(patience::timeouts()?);
     if let Some(profile) = &wish.profile {
         loader = loader.profile_name(profile);
@@ -135,7 +135,7 @@ fn local_config(region: Option<String>) -> Result<Builder, Failure> {
     Ok(SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(region.unwrap_or_else(|| LOCAL_REGION.to_owned())))
-        .retry_config(patience::retries())
+        .retry_config(patience::retries()?)
         .timeout_config(patience::timeouts()?)
         .credentials_provider(SharedCredentialsProvider::new(credentials)))
 }

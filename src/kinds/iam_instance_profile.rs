@@ -180,10 +180,14 @@ async fn wait_visible(cx: &Cx) -> Result<()> {
 
 /// After "already exists": a lost answer of our own call is success, anybody else's profile is not ours.
 async fn settle_existing(cx: &Cx, tags: &Tags, error: KindError) -> Result<InstanceProfile> {
-    let present = found(get(cx, &cx.key.name).await)?;
+    let look = || async { found(get(cx, &cx.key.name).await) };
+    let present = iam::existing(cx, &format!("instance profile {}", cx.key.name), look).await?;
     marks::settle(&iam::tags_of(present.and_then(|profile| profile.tags)), tags, error)?;
     wait_visible(cx).await?;
-    get(cx, cx.key.handle()).await
+    match iam::existing(cx, &format!("instance profile {}", cx.key.name), look).await? {
+        Some(profile) => Ok(profile),
+        None => get(cx, cx.key.handle()).await,
+    }
 }
 
 async fn create_call(cx: &Cx, tags: &Tags) -> Result<InstanceProfile> {

@@ -129,12 +129,13 @@ impl Writes for IamPolicy {
                 return Ok((arn.clone(), PolicyOutputs { arn, name: cx.key.name.clone() }));
             }
             Err(error) if error.code == "EntityAlreadyExists" => {
-                let present = find(cx).await?.and_then(|policy| policy.tags);
-                marks::settle(&iam::tags_of(present), tags, error)?;
+                let present = iam::existing(cx, &what, || async { find(cx).await }).await?;
+                marks::settle(&iam::tags_of(present.and_then(|policy| policy.tags)), tags, error)?;
             }
             Err(error) => return Err(error),
         }
-        let fresh = Self::observe(cx, Some(want)).await?;
+        // Seen once does not mean seen by every call.
+        let fresh = iam::existing(cx, &what, || async { Self::observe(cx, Some(want)).await }).await?;
         let fresh = fresh.ok_or_else(|| KindError::not_found(format!("{what} vanished while it was set up")))?;
         if fresh.spec.policy_document != want.policy_document {
             put_version(cx, &fresh.physical, &want.policy_document).await?;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -29,7 +29,7 @@ use super::sns::outbox;
 use super::store::{Store, Table};
 use super::sts::session;
 use super::trouble::{self, Trouble};
-use super::{Call, Fault, Input, Outcome, Settings, access, cloudtrail, envelope, happen, lambda};
+use super::{Call, Fault, Input, Outcome, Settings, access, cloudtrail, envelope, happen, lambda, private};
 
 const LOCK: &str = "lock";
 const LISTENER: &str = "listener";
@@ -117,6 +117,7 @@ impl Cloud {
         }
         let path = dir.join(ROWS);
         let rows = Store::open(&path).map_err(|source| OpenError::Rows { path, source })?;
+        private::close(dir).map_err(|source| OpenError::Folder { dir: dir.to_owned(), source })?;
         Ok(Self::with(rows, Some(dir), settings, Some(lock)))
     }
 
@@ -392,9 +393,8 @@ pub(crate) fn reset(dir: &Path) -> Result<(), OpenError> {
 
 fn lock(dir: &Path) -> Result<File, OpenError> {
     let folder = |source| OpenError::Folder { dir: dir.to_owned(), source };
-    // It keeps code, secret parameters and the tokens of sessions.
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(folder)?;
-    let file = File::options().create(true).append(true).open(dir.join(LOCK)).map_err(folder)?;
+    private::make(dir).map_err(folder)?;
+    let file = File::options().create(true).append(true).mode(0o600).open(dir.join(LOCK)).map_err(folder)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {

@@ -25,6 +25,7 @@ mod limits;
 pub(crate) mod listener;
 pub(crate) mod logs;
 mod pattern;
+mod private;
 pub(crate) mod protocol;
 pub(crate) mod registry;
 mod router;

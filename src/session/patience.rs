@@ -10,6 +10,9 @@ use crate::failure::Failure;
 /// Milliseconds after which an answer is given up.
 const READ: &str = "STACKCTL_READ_TIMEOUT_MS";
 
+/// How often a call is tried, as the AWS tools have it.
+const TRIES: &str = "AWS_MAX_ATTEMPTS";
+
 /// Attempts of one call: with three, as the SDK has it, hundreds of resources show throttling (`facts/aws.md` 0.1).
 const ATTEMPTS: u32 = 8;
 
@@ -21,8 +24,9 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const READ_LIMIT: Duration = Duration::from_secs(30);
 
 /// Returns how calls are repeated that were throttled or got no proper answer.
-pub(super) fn retries() -> RetryConfig {
-    RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(LONGEST_PAUSE)
+pub(super) fn retries() -> Result<RetryConfig, Failure> {
+    let attempts = positive(TRIES, "a whole number", std::env::var(TRIES).ok())?.unwrap_or(ATTEMPTS);
+    Ok(RetryConfig::standard().with_max_attempts(attempts).with_max_backoff(LONGEST_PAUSE))
 }
 
 /// Returns the limits of one attempt.
@@ -32,13 +36,19 @@ pub(super) fn timeouts() -> Result<TimeoutConfig, Failure> {
 }
 
 fn read_limit(value: Option<String>) -> Result<Duration, Failure> {
-    let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(READ_LIMIT) };
+    let limit = positive(READ, "a whole number of milliseconds", value)?;
+    Ok(limit.map_or(READ_LIMIT, |limit| Duration::from_millis(limit.into())))
+}
+
+/// Reads a variable that is a number above zero; one that is unset or empty is none.
+fn positive(name: &str, wanted: &str, value: Option<String>) -> Result<Option<u32>, Failure> {
+    let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(None) };
     match value.trim().parse() {
         Ok(0) | Err(_) => {
-            let text = format!("{READ} must be a whole number of milliseconds above zero, not `{value}`");
+            let text = format!("{name} must be {wanted} above zero, not `{value}`");
             Err(Failure::new(text).help("correct it or unset it"))
         }
-        Ok(limit) => Ok(Duration::from_millis(limit)),
+        Ok(number) => Ok(Some(number)),
     }
 }
 

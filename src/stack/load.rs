@@ -26,7 +26,7 @@ pub use super::variables::Inputs;
 const MASK: &str = "(sensitive)";
 
 /// Keys at the top of a stack file.
-pub(super) const KEYS: [&str; 9] =
+pub(super) const KEYS: [&str; 11] =
     ["stack", "region", "accounts", "variables", "tags", "resources", "moved", "outputs", "verify", "lock", "drift"];
 
 /// A stack file that can be used.

@@ -143,7 +143,11 @@ pub(super) async fn wait_listed(cx: &Cx, want: &Spec) -> Result<()> {
             let attached = async {
                 if want.managed_policy_arns.is_empty() { Ok(BTreeSet::new()) } else { attached_policies(cx).await }
             };
-            let (inline, attached) = tokio::try_join!(inline, attached)?;
+            let (inline, attached) = match tokio::try_join!(inline, attached) {
+                // A role made a moment ago may be found by one call and not by the next.
+                Err(error) if error.is_not_found() => return Ok(Look::Pending("not found".to_owned())),
+                lists => lists?,
+            };
             let missing = want.inline_policies.keys().find(|name| !inline.contains(name));
             let missing = missing.or_else(|| want.managed_policy_arns.difference(&attached).next());
             Ok(missing.map_or(Look::Done(()), |name| Look::Pending(format!("{name} not listed"))))

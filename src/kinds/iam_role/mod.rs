@@ -151,10 +151,12 @@ async fn fill(cx: &Cx, want: &Spec, outputs: RoleOutputs) -> Result<RoleOutputs>
 
 /// After "already exists": a lost answer of our own call is success, anybody else's role is not ours.
 async fn settle_existing(cx: &Cx, want: &Spec, tags: &Tags, error: KindError) -> Result<RoleOutputs> {
-    let present = found(call::get(cx).await)?;
+    let look = || async { found(call::get(cx).await) };
+    let present = iam::existing(cx, &format!("role {}", cx.key.name), look).await?;
     marks::settle(&iam::tags_of(present.and_then(|role| role.tags)), tags, error)?;
     wait_visible(cx).await?;
-    let fresh = IamRole::observe(cx, Some(want)).await?;
+    let look = || async { IamRole::observe(cx, Some(want)).await };
+    let fresh = iam::existing(cx, &format!("role {}", cx.key.name), look).await?;
     let fresh = fresh.ok_or_else(|| KindError::not_found(format!("role {} vanished", cx.key.name)))?;
     converge(cx, want, &fresh.spec, |_| true).await?;
     Ok(fresh.outputs)

@@ -10,7 +10,7 @@
 //!
 //! `what` is one of `throttle internal unavailable reset-before reset-after slow html truncated empty quota denied
 //! hold-before hold-after`. A rule is about the calls that `on` and `only` name (all when unset); of these it strikes
-//! the ones that `calls` counts, or each with the probability `chance`, or all; `times` bounds how often. The first
+//! the ones that `calls` counts (over all, or `per` operation or resource), or each with the probability `chance`, or all; `times` bounds how often. The first
 //! rule that strikes a call has it. `latency_ms`, `delay_ms`, `iam_delay_ms` and `analytics` stand for the environment variables of
 //! these names, in their forms; unset, the environment's hold.
 

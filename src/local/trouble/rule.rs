@@ -47,6 +47,16 @@ pub(super) enum Only {
     Writes,
 }
 
+/// Among which calls a call is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Per {
+    /// Those of the same operation.
+    Operation,
+    /// Those of the same operation about the same thing.
+    Resource,
+}
+
 /// One value, or a list of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -80,6 +90,9 @@ pub(super) struct Rule {
     /// Which of the calls that the rule is about, counted from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     calls: Option<OneOrMore<u64>>,
+    /// Counts them apart for every operation, or for everything that an operation is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) per: Option<Per>,
     /// How often at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) times: Option<u64>,
@@ -99,6 +112,9 @@ impl Rule {
         }
         if self.calls.as_ref().is_some_and(|calls| calls.as_slice().contains(&0)) {
             return Err("`calls` are counted from 1".to_owned());
+        }
+        if self.per.is_some() && self.calls.is_none() {
+            return Err("`per` says how `calls` are counted".to_owned());
         }
         if self.ms.is_some() && self.what != What::Slow {
             return Err("`ms` belongs to `slow`".to_owned());
@@ -194,6 +210,7 @@ mod tests {
             (r#"{"what":"slow","chance":1.5}"#, "from 0 to 1"),
             (r#"{"what":"slow","calls":[1,0]}"#, "from 1"),
             (r#"{"what":"empty","ms":3}"#, "`slow`"),
+            (r#"{"what":"empty","per":"resource"}"#, "`calls`"),
             (r#"{"what":"slow","on":"CreateStream"}"#, "`CreateStream`"),
         ] {
             let error = rule(text).check().unwrap_err();

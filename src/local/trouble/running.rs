@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::draw;
 use super::experiment::Experiment;
 use super::pace::Pace;
-use super::rule::{Rule, What};
+use super::rule::{Per, Rule, What};
 use super::seen::Seen;
 
 /// What happens to one call.
@@ -34,8 +34,9 @@ pub(super) struct Running {
 struct Count {
     met: u64,
     done: u64,
-    /// Calls met, by operation: chance goes by these, since calls of several operations come in any order.
-    operations: BTreeMap<String, u64>,
+    /// Calls met by operation, and by operation and resource: chance goes by the former, since calls of several
+    /// operations come in any order.
+    groups: BTreeMap<String, u64>,
 }
 
 impl Running {
@@ -97,17 +98,28 @@ impl Running {
 impl Count {
     fn strikes(&mut self, rule: &Rule, seen: &Seen, (seed, index): (u64, usize)) -> bool {
         self.met += 1;
-        let name = format!("{}:{}", seen.service, seen.operation);
-        let nth = self.operations.entry(name.clone()).or_default();
-        *nth += 1;
+        let operation = format!("{}:{}", seen.service, seen.operation);
+        let resource = format!("{operation} {}", seen.resource.as_deref().unwrap_or_default());
+        let of_operation = self.count(&operation);
+        let nth = match rule.per {
+            None => self.met,
+            Some(Per::Operation) => of_operation,
+            Some(Per::Resource) => self.count(&resource),
+        };
         if rule.times.is_some_and(|times| self.done >= times) {
             return false;
         }
-        match (rule.names(self.met), rule.chance) {
+        match (rule.names(nth), rule.chance) {
             (Some(named), _) => named,
-            (None, Some(chance)) => draw::unit(seed, &format!("{index}/{name}/{nth}")) < chance,
+            (None, Some(chance)) => draw::unit(seed, &format!("{index}/{operation}/{of_operation}")) < chance,
             (None, None) => true,
         }
+    }
+
+    fn count(&mut self, group: &str) -> u64 {
+        let count = self.groups.entry(group.to_owned()).or_default();
+        *count += 1;
+        *count
     }
 }
 
@@ -137,6 +149,17 @@ mod tests {
         assert_eq!(met, [None, None, Some(What::Internal), Some(What::Internal), None]);
         assert_eq!(running.show()["rules"][0]["met"], 4);
         assert_eq!(running.show()["injected"].as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn calls_can_be_counted_apart() {
+        let mut running = running(r#"[{"what":"internal","calls":1,"per":"resource"}]"#);
+        let mut meet = |operation: &str, resource: &str| {
+            let (operation, resource) = (operation.to_owned(), Some(resource.to_owned()));
+            running.choose(&Seen { service: "iam", operation, resource, writes: true }, 1).is_some()
+        };
+        let calls = [("A", "x"), ("A", "x"), ("A", "y"), ("B", "x"), ("B", "x")];
+        assert_eq!(calls.map(|(operation, resource)| meet(operation, resource)), [true, false, true, true, false]);
     }
 
     #[test]
