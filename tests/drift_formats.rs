@@ -93,7 +93,11 @@ fn json(output: &Output) -> Value {
 
 #[track_caller]
 fn fits(value: &Value, schema: &str) {
-    let schema: Value = serde_json::from_str(&fs_err::read_to_string(project().join(schema)).unwrap()).unwrap();
+    let mut schema: Value = serde_json::from_str(&fs_err::read_to_string(project().join(schema)).unwrap()).unwrap();
+    // In SARIF's this pattern has a bracket too many; the field is not used here.
+    if let Some(Value::Object(language)) = schema.pointer_mut("/definitions/run/properties/language") {
+        language.remove("pattern");
+    }
     let validator = jsonschema::validator_for(&schema).unwrap();
     let found: Vec<String> =
         validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect();
@@ -113,16 +117,10 @@ fn exit_codes_tell_what_was_found() {
     codes(&[(&[], 0), (&["--fail-on", "pending"], 2), (&["--fail-on", "pending", "--report-only"], 0)]);
     world.sandbox.edit("stack.yaml", "Alarms", "Alerts");
     world.rename_topic();
-    codes(&[
-        (&[], 2),
-        (&["--report-only"], 0),
-        (&["--fail-on", "missing,stopped"], 0),
-        (&["--fail-on", "drifted"], 2),
-        (&["--fail-on", "nonsense"], 64),
-        (&["--format", "xml"], 64),
-        (&["--write", "json"], 64),
-        (&["--write", "yaml=x"], 64),
-    ]);
+    codes(&[(&[], 2), (&["--report-only"], 0), (&["--fail-on", "missing,stopped"], 0), (&["--fail-on", "drifted"], 2)]);
+    for wrong in [["--fail-on", "nonsense"], ["--format", "xml"], ["--write", "json"], ["--write", "yaml=x"]] {
+        world.sandbox.run(&[&["drift"], &wrong[..]].concat()).code(64);
+    }
     world.sandbox.ok(&["apply", "-y"]);
     codes(&[(&[], 0)]);
 }
@@ -164,7 +162,7 @@ fn several_stacks_are_checked_although_one_does_not_load() {
     world.drift(&["stacks/*.yaml"]).code(1).has("drift in 1 of 3 stacks, 1 could not be checked");
     world.drift(&["stacks/b*.yaml", "stacks/c*.yaml", "stacks/c_demo.yaml"]).code(2).has("drift in 1 of 2 stacks");
     world.sandbox.run(&["drift", "stacks/z*.yaml"]).code(64).has("no file matches");
-    world.sandbox.run(&["drift", "stacks/a*.yaml"]).code(1).has("stacks/a_bad.yaml:7:5");
+    world.sandbox.run(&["drift", "stacks/a*.yaml"]).code(1).has("stacks/a_bad.yaml:8:5");
 }
 
 #[test]
