@@ -26,7 +26,7 @@ use crate::diff::{Change, Fields};
 pub use changes::Changes;
 pub use erased::Erased;
 pub use path::{Check, End, Holder, Hop, Need, Path, Side, State};
-pub use writes::{AnyWrites, Writes};
+pub use writes::{AnyWrites, Right, Writes};
 
 /// Result of a verb.
 pub type Result<T> = std::result::Result<T, KindError>;

@@ -18,7 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "commands",
         &[
             "apply", "aws", "cli", "diff", "drift", "failure", "graph", "kind", "kinds", "live", "local", "plan",
-            "report", "send", "session", "stack", "verify",
+            "policy", "report", "send", "session", "stack", "verify",
         ],
     ),
     ("diff", &["stack::reference"]),
@@ -32,6 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("local", &["local"]),
     ("package", &["stack::reference"]),
     ("plan", &["aws::marks", "diff", "graph", "kind", "live", "stack"]),
+    ("policy", &["kind", "live", "stack"]),
     (
         "report",
         &[

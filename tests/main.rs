@@ -4,6 +4,7 @@
 mod build;
 mod cli;
 mod data_path;
+mod drift;
 mod functions;
 mod imports;
 mod lifecycle;
@@ -11,6 +12,7 @@ mod local;
 mod ministack;
 mod moto;
 mod permissions;
+mod policy;
 mod python;
 mod round_trip;
 mod schema;

@@ -9,6 +9,7 @@ mod local;
 mod meta;
 mod output;
 mod plan;
+mod policy;
 mod send;
 mod show;
 mod validate;
@@ -57,6 +58,7 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<u8, Failure> {
         Command::Apply(args) => apply::run(globals, &args, screen).await,
         Command::Destroy(args) => destroy::run(globals, &args, screen).await,
         Command::Drift(args) => drift::run(globals, &args, screen).await,
+        Command::Policy(args) => policy::run(globals, &args, screen).await,
         Command::Output(args) => output::run(globals, &args, screen).await,
         Command::Show(args) => show::run(globals, &args, screen).await,
         Command::Send(args) => send::run(globals, &args, screen).await,

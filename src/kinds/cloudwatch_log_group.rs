@@ -13,7 +13,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{Look, Wait};
 use crate::kind::{
-    Changes, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Tags, Writes,
+    Changes, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Right, Tags,
+    Writes,
 };
 
 /// A CloudWatch log group.
@@ -146,6 +147,21 @@ impl Kind for CloudwatchLogGroup {
 }
 
 impl Writes for CloudwatchLogGroup {
+    const WRITES: &'static [Right] = &[Right {
+        actions: &[
+            "logs:AssociateKmsKey",
+            "logs:CreateLogGroup",
+            "logs:DeleteLogGroup",
+            "logs:DeleteRetentionPolicy",
+            "logs:DisassociateKmsKey",
+            "logs:PutLogGroupDeletionProtection",
+            "logs:PutRetentionPolicy",
+            "logs:TagResource",
+            "logs:UntagResource",
+        ],
+        resources: &["logs:{region}:{account}:log-group:{name}", "logs:{region}:{account}:log-group:{name}:*"],
+    }];
+
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, GroupOutputs)> {
         if let Err(error) = create_call(cx, want, tags).await {
             if error.class != Class::Exists {

@@ -19,7 +19,7 @@ use crate::aws::marks;
 use crate::aws::wait::Wait;
 use crate::kind::{
     Changes, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Place, Result,
-    Tags, Writes,
+    Right, Tags, Writes,
 };
 
 /// A DynamoDB table.
@@ -156,6 +156,19 @@ impl Kind for DynamodbTable {
 }
 
 impl Writes for DynamodbTable {
+    const WRITES: &'static [Right] = &[Right {
+        actions: &[
+            "dynamodb:CreateTable",
+            "dynamodb:DeleteTable",
+            "dynamodb:TagResource",
+            "dynamodb:UntagResource",
+            "dynamodb:UpdateContinuousBackups",
+            "dynamodb:UpdateTable",
+            "dynamodb:UpdateTimeToLive",
+        ],
+        resources: &["dynamodb:{region}:{account}:table/{name}", "dynamodb:{region}:{account}:table/{name}/*"],
+    }];
+
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, TableOutputs)> {
         call::wait_gone(cx, CREATE_LIMIT).await?;
         let made = Wait::new("a free place among the tables being created", CREATE_LIMIT)

@@ -18,7 +18,7 @@ use crate::aws::marks;
 use crate::aws::wait::{Look, Wait};
 use crate::kind::{
     Changes, Check, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Place, Result,
-    Tags, Writes,
+    Right, Tags, Writes,
 };
 
 /// A Kinesis data stream.
@@ -213,6 +213,25 @@ impl Kind for KinesisStream {
 }
 
 impl Writes for KinesisStream {
+    const WRITES: &'static [Right] = &[Right {
+        actions: &[
+            "kinesis:AddTagsToStream",
+            "kinesis:CreateStream",
+            "kinesis:DecreaseStreamRetentionPeriod",
+            "kinesis:DeleteStream",
+            "kinesis:DisableEnhancedMonitoring",
+            "kinesis:EnableEnhancedMonitoring",
+            "kinesis:IncreaseStreamRetentionPeriod",
+            "kinesis:RemoveTagsFromStream",
+            "kinesis:StartStreamEncryption",
+            "kinesis:StopStreamEncryption",
+            "kinesis:UpdateMaxRecordSize",
+            "kinesis:UpdateShardCount",
+            "kinesis:UpdateStreamMode",
+        ],
+        resources: &["kinesis:{region}:{account}:stream/{name}"],
+    }];
+
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, StreamOutputs)> {
         wait_until_gone(cx).await?;
         // Five streams at most may be CREATING or DELETING at once; the sixth is told to come back (facts/aws.md 1.3).
