@@ -71,6 +71,8 @@ pub enum Command {
     /// Show or end the lease of the run that changes the stack
     #[command(subcommand)]
     Lock(LockCommand),
+    /// Print the least IAM policy for checking or deploying a stack
+    Policy(PolicyArgs),
     /// Print the stack's outputs
     Output(OutputArgs),
     /// Show the stack's live resources and their status, or a saved plan
@@ -284,6 +286,24 @@ pub struct DriftArgs {
     pub fail_on: Vec<DriftClass>,
     /// Ask CloudTrail who made the changes
     #[arg(long, env = "STACKCTL_WHO", value_parser = BoolishValueParser::new())]
+    pub who: bool,
+}
+
+/// Arguments of `policy`.
+#[derive(Debug, Clone, Args)]
+#[command(group = clap::ArgGroup::new("for").required(true))]
+pub struct PolicyArgs {
+    /// The stack, for --deployer.
+    #[command(flatten)]
+    pub stack: StackArgs,
+    /// What `drift` reads, of any stack
+    #[arg(long, group = "for")]
+    pub drift: bool,
+    /// What `plan`, `apply` and `destroy` of this stack need
+    #[arg(long, group = "for")]
+    pub deployer: bool,
+    /// With what `drift --who` asks CloudTrail
+    #[arg(long, requires = "drift")]
     pub who: bool,
 }
 

@@ -31,7 +31,7 @@ pub use peers::{
     Attributes, CloudFormation, Draft, Import, PARAMETER, Peers, Piece, TagForm, Terraform, parameter, pascal,
     pascal_word, properties,
 };
-pub use writes::{AnyWrites, Writes};
+pub use writes::{AnyWrites, Right, Writes};
 
 /// Result of a verb.
 pub type Result<T> = std::result::Result<T, KindError>;

@@ -24,6 +24,7 @@ pub mod live;
 pub(crate) mod local;
 pub mod package;
 pub mod plan;
+pub mod policy;
 pub mod report;
 pub mod send;
 pub mod session;

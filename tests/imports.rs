@@ -31,6 +31,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "live",
             "local",
             "plan",
+            "policy",
             "report",
             "send",
             "session",
@@ -53,6 +54,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("local", &["local"]),
     ("package", &["stack::reference"]),
     ("plan", &["aws::marks", "diff", "graph", "kind", "live", "stack"]),
+    ("policy", &["kind", "live", "stack"]),
     (
         "report",
         &[

@@ -15,6 +15,7 @@ mod meta;
 mod output;
 mod plan;
 mod planfile;
+mod policy;
 mod send;
 mod show;
 mod validate;
@@ -65,6 +66,7 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<u8, Failure> {
         Command::Destroy(args) => destroy::run(globals, &args, screen).await,
         Command::Drift(args) => drift::run(globals, &args, screen).await,
         Command::Lock(command) => lock::run(globals, &command, screen).await,
+        Command::Policy(args) => policy::run(globals, &args, screen).await,
         Command::Output(args) => output::run(globals, &args, screen).await,
         Command::Show(args) => show::run(globals, &args, screen).await,
         Command::Send(args) => send::run(globals, &args, screen).await,

@@ -256,3 +256,6 @@ impl Outcome {
         self.failures.is_empty() && self.reports.iter().all(Report::is_complete)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{
     AnyKind, AnyWrites, Changes, Check, Child, Fault, Files, Found, Grant, Halt, Hop, Key, Kind, KindError, Naming,
-    Outputs, Owned, Path, Peers, Place, Result, Tagging, Tags, Writes,
+    Outputs, Owned, Path, Peers, Place, Result, Right, Tagging, Tags, Writes,
 };
 use crate::aws::Cx;
 use crate::diff::{Change, Fields};
@@ -221,6 +221,14 @@ impl<K: Kind> AnyKind for Erased<K> {
 
 #[async_trait]
 impl<K: Writes> AnyWrites for Erased<K> {
+    fn writes(&self) -> &'static [Right] {
+        K::WRITES
+    }
+
+    fn passes_to(&self) -> Option<&'static str> {
+        K::PASSES_TO
+    }
+
     async fn create(&self, cx: &Cx, want: &Value, tags: &Tags) -> Result<(String, Outputs)> {
         let (physical, outputs) = K::create(cx, &typed(want)?, tags).await?;
         Ok((physical, map_of(&outputs)?))

@@ -15,7 +15,7 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::wait::{Look, Wait};
 use crate::aws::{index, marks};
 use crate::kind::{
-    Changes, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Tags,
+    Changes, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Right, Tags,
     Writes,
 };
 
@@ -151,6 +151,21 @@ impl Kind for CloudwatchLogGroup {
 }
 
 impl Writes for CloudwatchLogGroup {
+    const WRITES: &'static [Right] = &[Right {
+        actions: &[
+            "logs:AssociateKmsKey",
+            "logs:CreateLogGroup",
+            "logs:DeleteLogGroup",
+            "logs:DeleteRetentionPolicy",
+            "logs:DisassociateKmsKey",
+            "logs:PutLogGroupDeletionProtection",
+            "logs:PutRetentionPolicy",
+            "logs:TagResource",
+            "logs:UntagResource",
+        ],
+        resources: &["logs:{region}:{account}:log-group:{name}", "logs:{region}:{account}:log-group:{name}:*"],
+    }];
+
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, GroupOutputs)> {
         if let Err(error) = create_call(cx, want, tags).await {
             if error.class != Class::Exists {

@@ -19,8 +19,7 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::wait::Wait;
 use crate::aws::{index, marks};
 use crate::kind::{
-    Changes, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Peers, Place,
-    Result, Tags, Writes,
+    Changes, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Peers, Place, Result, Right, Tags, Writes,
 };
 
 /// A DynamoDB table.
@@ -161,6 +160,19 @@ impl Kind for DynamodbTable {
 }
 
 impl Writes for DynamodbTable {
+    const WRITES: &'static [Right] = &[Right {
+        actions: &[
+            "dynamodb:CreateTable",
+            "dynamodb:DeleteTable",
+            "dynamodb:TagResource",
+            "dynamodb:UntagResource",
+            "dynamodb:UpdateContinuousBackups",
+            "dynamodb:UpdateTable",
+            "dynamodb:UpdateTimeToLive",
+        ],
+        resources: &["dynamodb:{region}:{account}:table/{name}", "dynamodb:{region}:{account}:table/{name}/*"],
+    }];
+
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, TableOutputs)> {
         call::wait_gone(cx, CREATE_LIMIT).await?;
         let made = Wait::new("a free place among the tables being created", cx.limit("create", CREATE_LIMIT))

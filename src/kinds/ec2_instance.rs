@@ -26,8 +26,7 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{Look, Wait};
 use crate::kind::{
-    Changes, Check, Class, End, Fault, Files, Halt, Holder, Hop, Kind, KindError, Naming, Observed, Owned, Path, Peers,
-    Result, Side, Tags, Writes,
+    Changes, Check, Class, End, Fault, Files, Halt, Holder, Hop, Kind, KindError, Naming, Observed, Owned, Path, Peers, Result, Right, Side, Tags, Writes,
 };
 
 /// An EC2 instance.
@@ -163,6 +162,39 @@ impl Kind for Ec2Instance {
 }
 
 impl Writes for Ec2Instance {
+    const WRITES: &'static [Right] = &[
+        Right {
+            actions: &[
+                "ec2:AssociateIamInstanceProfile",
+                "ec2:CreateTags",
+                "ec2:DeleteTags",
+                "ec2:DescribeIamInstanceProfileAssociations",
+                "ec2:DescribeImages",
+                "ec2:DisassociateIamInstanceProfile",
+                "ec2:ModifyInstanceAttribute",
+                "ec2:ModifyInstanceCreditSpecification",
+                "ec2:ModifyInstanceMetadataOptions",
+                "ec2:MonitorInstances",
+                "ec2:ReplaceIamInstanceProfileAssociation",
+                "ec2:RunInstances",
+                "ec2:StartInstances",
+                "ec2:StopInstances",
+                "ec2:TerminateInstances",
+                "ec2:UnmonitorInstances",
+            ],
+            resources: &["*"],
+        },
+        Right {
+            actions: &["ssm:GetParameter", "ssm:GetParameters"],
+            resources: &["ssm:{region}::parameter/aws/service/*"],
+        },
+        Right {
+            actions: &["iam:CreateServiceLinkedRole"],
+            resources: &["iam::{account}:role/aws-service-role/spot.amazonaws.com/*"],
+        },
+    ];
+    const PASSES_TO: Option<&'static str> = Some("ec2.amazonaws.com");
+
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, InstanceOutputs)> {
         let known = marked(cx).await?;
         let mut alive = known.iter().filter(|instance| ALIVE.contains(&state_of(instance)));
@@ -242,8 +274,8 @@ async fn locate(cx: &Cx) -> Result<Option<Instance>> {
     let is_alive = |instance: &Instance| ALIVE.contains(&state_of(instance));
     let mut alive = marked(cx).await?;
     alive.retain(is_alive);
-    if alive.is_empty() {
-        // One that has lost its tags is still known by what it was launched with.
+    if alive.is_empty() && cx.aws.tag_index_complete {
+        // One that has lost its tags is still known by what it was launched with; emulators cannot search for that.
         alive = launched(cx).await?;
         alive.retain(is_alive);
     }

@@ -16,7 +16,7 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Look, Wait};
 use crate::kind::{
-    Changes, Class, Fault, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Tags, Writes,
+    Changes, Class, Fault, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Right, Tags, Writes,
 };
 
 /// A security group.
@@ -144,6 +144,22 @@ impl Kind for Ec2SecurityGroup {
 }
 
 impl Writes for Ec2SecurityGroup {
+    const WRITES: &'static [Right] = &[Right {
+        actions: &[
+            "ec2:AuthorizeSecurityGroupEgress",
+            "ec2:AuthorizeSecurityGroupIngress",
+            "ec2:CreateSecurityGroup",
+            "ec2:CreateTags",
+            "ec2:DeleteSecurityGroup",
+            "ec2:DeleteTags",
+            "ec2:RevokeSecurityGroupEgress",
+            "ec2:RevokeSecurityGroupIngress",
+            "ec2:UpdateSecurityGroupRuleDescriptionsEgress",
+            "ec2:UpdateSecurityGroupRuleDescriptionsIngress",
+        ],
+        resources: &["*"],
+    }];
+
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, GroupOutputs)> {
         if cx.key.name.starts_with("sg-") {
             return Err(KindError::invalid(format!(

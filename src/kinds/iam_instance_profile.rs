@@ -14,7 +14,7 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Wait};
 use crate::kind::{
-    Changes, Fault, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Tags, Writes,
+    Changes, Fault, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Right, Tags, Writes,
 };
 
 /// An IAM instance profile.
@@ -94,6 +94,19 @@ impl Kind for IamInstanceProfile {
 }
 
 impl Writes for IamInstanceProfile {
+    const WRITES: &'static [Right] = &[Right {
+        actions: &[
+            "iam:AddRoleToInstanceProfile",
+            "iam:CreateInstanceProfile",
+            "iam:DeleteInstanceProfile",
+            "iam:RemoveRoleFromInstanceProfile",
+            "iam:TagInstanceProfile",
+            "iam:UntagInstanceProfile",
+        ],
+        resources: &["iam::{account}:instance-profile/stackctl/{stack}/{name}"],
+    }];
+    const PASSES_TO: Option<&'static str> = Some("ec2.amazonaws.com");
+
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, ProfileOutputs)> {
         let fresh = match create_call(cx, tags).await {
             Ok(profile) => profile,

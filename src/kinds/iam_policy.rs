@@ -19,7 +19,7 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Wait};
 use crate::kind::{
-    Changes, Fault, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Tags, Writes,
+    Changes, Fault, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Right, Tags, Writes,
 };
 
 /// An IAM managed policy. Its physical identifier is its ARN.
@@ -118,6 +118,27 @@ impl Kind for IamPolicy {
 }
 
 impl Writes for IamPolicy {
+    const WRITES: &'static [Right] = &[
+        Right {
+            actions: &[
+                "iam:CreatePolicy",
+                "iam:CreatePolicyVersion",
+                "iam:DeletePolicy",
+                "iam:DeletePolicyVersion",
+                "iam:ListEntitiesForPolicy",
+                "iam:ListPolicyVersions",
+                "iam:SetDefaultPolicyVersion",
+                "iam:TagPolicy",
+                "iam:UntagPolicy",
+            ],
+            resources: &["iam::{account}:policy/stackctl/{stack}/{name}"],
+        },
+        Right {
+            actions: &["iam:DetachGroupPolicy", "iam:DetachRolePolicy", "iam:DetachUserPolicy"],
+            resources: &["iam::{account}:group/*", "iam::{account}:role/*", "iam::{account}:user/*"],
+        },
+    ];
+
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, PolicyOutputs)> {
         let made = create_call(cx, want, tags).await;
         let what = format!("policy {}", cx.key.name);

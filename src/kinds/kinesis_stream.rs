@@ -19,8 +19,7 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::wait::{Look, Wait};
 use crate::aws::{index, marks};
 use crate::kind::{
-    Changes, Check, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Peers, Place,
-    Result, Tags, Writes,
+    Changes, Check, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Peers, Place, Result, Right, Tags, Writes,
 };
 
 /// A Kinesis data stream.
@@ -217,6 +216,25 @@ impl Kind for KinesisStream {
 }
 
 impl Writes for KinesisStream {
+    const WRITES: &'static [Right] = &[Right {
+        actions: &[
+            "kinesis:AddTagsToStream",
+            "kinesis:CreateStream",
+            "kinesis:DecreaseStreamRetentionPeriod",
+            "kinesis:DeleteStream",
+            "kinesis:DisableEnhancedMonitoring",
+            "kinesis:EnableEnhancedMonitoring",
+            "kinesis:IncreaseStreamRetentionPeriod",
+            "kinesis:RemoveTagsFromStream",
+            "kinesis:StartStreamEncryption",
+            "kinesis:StopStreamEncryption",
+            "kinesis:UpdateMaxRecordSize",
+            "kinesis:UpdateShardCount",
+            "kinesis:UpdateStreamMode",
+        ],
+        resources: &["kinesis:{region}:{account}:stream/{name}"],
+    }];
+
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, StreamOutputs)> {
         let place = roll::place(cx).await?;
         // Others may take places, too; then the sixth stream is told to come back (facts/aws.md 1.3).

@@ -22,7 +22,7 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::wait::{IAM_LIMIT, Look, Wait};
 use crate::aws::{index, marks};
 use crate::kind::{
-    Changes, Check, Child, Class, End, Fault, Hop, Kind, KindError, Naming, Observed, Owned, Path, Peers, Result,
+    Changes, Check, Child, Class, End, Fault, Hop, Kind, KindError, Naming, Observed, Owned, Path, Peers, Result, Right,
     Tagging, Tags, Writes,
 };
 
@@ -108,6 +108,12 @@ impl Kind for SnsSubscription {
 }
 
 impl Writes for SnsSubscription {
+    const WRITES: &'static [Right] = &[
+        Right { actions: &["sns:Subscribe", "sns:TagResource", "sns:UntagResource"], resources: &["=topic_arn"] },
+        Right { actions: &["sns:SetSubscriptionAttributes", "sns:Unsubscribe"], resources: &["*"] },
+    ];
+    const PASSES_TO: Option<&'static str> = Some("sns.amazonaws.com");
+
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, SubscriptionOutputs)> {
         let handle = Handle::of(&want.topic_arn, want.protocol, &want.endpoint);
         let (topic_tags, all) = tokio::try_join!(tags_of(cx, &handle.topic), list(cx, &handle.topic))?;

@@ -16,8 +16,7 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::wait::{IAM_LIMIT, Look, Wait};
 use crate::aws::{index, marks};
 use crate::kind::{
-    Changes, Child, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Peers,
-    Place, Result, Tags, Writes,
+    Changes, Child, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Peers, Place, Result, Right, Tags, Writes,
 };
 
 /// An SNS topic.
@@ -199,6 +198,18 @@ impl Kind for SnsTopic {
 }
 
 impl Writes for SnsTopic {
+    const WRITES: &'static [Right] = &[Right {
+        actions: &[
+            "sns:CreateTopic",
+            "sns:DeleteTopic",
+            "sns:SetTopicAttributes",
+            "sns:TagResource",
+            "sns:UntagResource",
+        ],
+        resources: &["sns:{region}:{account}:{name}"],
+    }];
+    const PASSES_TO: Option<&'static str> = Some("sns.amazonaws.com");
+
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, TopicOutputs)> {
         let arn = cx.place().arn("sns", &cx.key.name);
         check_name(&cx.key.name, want.fifo_topic)?;

@@ -21,7 +21,7 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::wait::{Look, Wait};
 use crate::aws::{index, marks};
 use crate::kind::{
-    Changes, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Tags,
+    Changes, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Right, Tags,
     Writes,
 };
 
@@ -221,6 +221,17 @@ impl Kind for SsmParameter {
 }
 
 impl Writes for SsmParameter {
+    const WRITES: &'static [Right] = &[Right {
+        actions: &[
+            "ssm:AddTagsToResource",
+            "ssm:DeleteParameter",
+            "ssm:GetParameter",
+            "ssm:PutParameter",
+            "ssm:RemoveTagsFromResource",
+        ],
+        resources: &["ssm:{region}:{account}:parameter/{path}"],
+    }];
+
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, ParameterOutputs)> {
         let value = want.value.as_deref().unwrap_or(PLACEHOLDER);
         let (client, tags_given) = (cx.aws.ssm(), tag_list(tags)?);

@@ -100,8 +100,21 @@ impl Sandbox {
         command
     }
 
-    /// Runs the program to its end.
+    /// Runs the program to its end. Straight after an apply of the whole stack, nothing has drifted.
+    #[track_caller]
     pub(crate) fn run(&self, args: &[&str]) -> Output {
+        let output = self.call(args);
+        if output.code == Some(0)
+            && let Some(check) = drift_after(args)
+        {
+            let drift = self.call(&check);
+            let is_empty = drift.stdout.contains("No drift") || drift.stdout.contains("No resources");
+            assert!(drift.code == Some(0) && is_empty, "drift straight after {}:\n{drift}", output.line);
+        }
+        output
+    }
+
+    fn call(&self, args: &[&str]) -> Output {
         let output = Command::from_std(self.command()).args(&self.flags).args(args).timeout(LIMIT).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         let line = args.join(" ");
@@ -112,6 +125,26 @@ impl Sandbox {
     pub(crate) fn ok(&self, args: &[&str]) -> Output {
         self.run(args).code(0)
     }
+}
+
+/// Returns the check that goes with an apply; none for other commands, and for an apply that leaves something out.
+fn drift_after<'a>(args: &[&'a str]) -> Option<Vec<&'a str>> {
+    const PARTIAL: [&str; 3] = ["--target", "--exclude", "--help"];
+    let (before, rest) = args.split_at(args.iter().position(|arg| *arg == "apply")?);
+    if args.iter().any(|arg| PARTIAL.contains(arg)) || before.iter().any(|arg| !arg.starts_with("--")) {
+        return None;
+    }
+    let mut check = [before, &["drift"]].concat();
+    let mut words = rest[1..].iter();
+    while let Some(word) = words.next() {
+        match *word {
+            "--var" | "--var-file" => check.extend([Some(*word), words.next().copied()].into_iter().flatten()),
+            "--format" | "--adopt" | "--replace" | "--prune" | "--parallelism" => drop(words.next()),
+            flag if flag.starts_with('-') => {}
+            stack => check.push(stack),
+        }
+    }
+    Some(check)
 }
 
 /// What a run printed and how it ended.

@@ -11,7 +11,7 @@ use crate::aws::{Cx, marks};
 use crate::diff::{Change, Fields};
 use crate::kind::{
     AnyKind, AnyWrites, Child, Class, Fault as SpecFault, Files, Found, Grant, Halt, Key, KindError, Naming, Outputs,
-    Owned, Place, Result, Tagging, Tags,
+    Owned, Place, Result, Right, Tagging, Tags,
 };
 
 /// What happens to a call instead of, or besides, what was asked for.
@@ -353,6 +353,14 @@ impl AnyKind for Fake {
 
 #[async_trait]
 impl AnyWrites for Fake {
+    fn writes(&self) -> &'static [Right] {
+        &[]
+    }
+
+    fn passes_to(&self) -> Option<&'static str> {
+        None
+    }
+
     async fn create(&self, cx: &Cx, want: &Value, tags: &Tags) -> Result<(String, Outputs)> {
         assert_eq!(cx.key.physical, None, "what is made has no identifier yet");
         let fault = self.cloud.enter("create", &cx.key.id).await?;

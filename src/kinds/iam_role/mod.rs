@@ -21,7 +21,7 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Wait};
 use crate::kind::{
-    Changes, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Tags,
+    Changes, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Right, Tags,
     Writes,
 };
 pub use spec::Spec;
@@ -99,6 +99,28 @@ impl Kind for IamRole {
 }
 
 impl Writes for IamRole {
+    const WRITES: &'static [Right] = &[
+        Right {
+            actions: &[
+                "iam:AttachRolePolicy",
+                "iam:CreateRole",
+                "iam:DeleteRole",
+                "iam:DeleteRolePermissionsBoundary",
+                "iam:DeleteRolePolicy",
+                "iam:DetachRolePolicy",
+                "iam:ListInstanceProfilesForRole",
+                "iam:PutRolePermissionsBoundary",
+                "iam:PutRolePolicy",
+                "iam:TagRole",
+                "iam:UntagRole",
+                "iam:UpdateAssumeRolePolicy",
+                "iam:UpdateRole",
+            ],
+            resources: &["iam::{account}:role/stackctl/{stack}/{name}"],
+        },
+        Right { actions: &["iam:RemoveRoleFromInstanceProfile"], resources: &["iam::{account}:instance-profile/*"] },
+    ];
+
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, RoleOutputs)> {
         let outputs = match call::create(cx, want, tags).await {
             Ok(role) => fill(cx, want, outputs_of(role)).await?,

@@ -26,8 +26,7 @@ use crate::aws::Cx;
 use crate::aws::error::{failed, found};
 use crate::aws::marks;
 use crate::kind::{
-    Changes, Check, Fault, Files, Grant, Halt, Hop, Key, Kind, Naming, Observed, Outputs, Owned, Path, Peers, Place,
-    Result, Tags, Writes,
+    Changes, Check, Fault, Files, Grant, Halt, Hop, Key, Kind, Naming, Observed, Outputs, Owned, Path, Peers, Place, Result, Right, Tags, Writes,
 };
 
 /// A Kinesis Data Analytics application for SQL.
@@ -128,6 +127,29 @@ impl Kind for KinesisAnalyticsApplication {
 }
 
 impl Writes for KinesisAnalyticsApplication {
+    const WRITES: &'static [Right] = &[Right {
+        actions: &[
+            "kinesisanalytics:AddApplicationCloudWatchLoggingOption",
+            "kinesisanalytics:AddApplicationInput",
+            "kinesisanalytics:AddApplicationInputProcessingConfiguration",
+            "kinesisanalytics:AddApplicationOutput",
+            "kinesisanalytics:AddApplicationReferenceDataSource",
+            "kinesisanalytics:CreateApplication",
+            "kinesisanalytics:DeleteApplication",
+            "kinesisanalytics:DeleteApplicationCloudWatchLoggingOption",
+            "kinesisanalytics:DeleteApplicationInputProcessingConfiguration",
+            "kinesisanalytics:DeleteApplicationOutput",
+            "kinesisanalytics:DeleteApplicationReferenceDataSource",
+            "kinesisanalytics:StartApplication",
+            "kinesisanalytics:StopApplication",
+            "kinesisanalytics:TagResource",
+            "kinesisanalytics:UntagResource",
+            "kinesisanalytics:UpdateApplication",
+        ],
+        resources: &["kinesisanalytics:{region}:{account}:application/{name}"],
+    }];
+    const PASSES_TO: Option<&'static str> = Some("kinesisanalytics.amazonaws.com");
+
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, ApplicationOutputs)> {
         calls::wait_until_gone(cx).await?;
         calls::create(cx, want, tags).await?;

@@ -20,7 +20,7 @@ use crate::aws::Cx;
 use crate::aws::error::found;
 use crate::aws::{index, marks};
 use crate::kind::{
-    Changes, Check, End, Fault, Holder, Hop, Kind, Naming, Observed, Owned, Path, Peers, Place, Result, Side, Tags,
+    Changes, Check, End, Fault, Holder, Hop, Kind, Naming, Observed, Owned, Path, Peers, Place, Result, Right, Side, Tags,
     Writes,
 };
 
@@ -155,6 +155,19 @@ impl Kind for LambdaEventSourceMapping {
 }
 
 impl Writes for LambdaEventSourceMapping {
+    const WRITES: &'static [Right] = &[
+        Right { actions: &["lambda:CreateEventSourceMapping"], resources: &["*"] },
+        Right {
+            actions: &[
+                "lambda:DeleteEventSourceMapping",
+                "lambda:TagResource",
+                "lambda:UntagResource",
+                "lambda:UpdateEventSourceMapping",
+            ],
+            resources: &["lambda:{region}:{account}:event-source-mapping:*"],
+        },
+    ];
+
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, MappingOutputs)> {
         let uuid = calls::create(cx, want, tags).await?;
         let mapping = calls::settled(cx, &uuid, "create").await?;

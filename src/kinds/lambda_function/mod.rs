@@ -26,7 +26,7 @@ use crate::aws::error::{failed, found};
 use crate::aws::marks;
 use crate::kind::{
     Changes, Child, End, Fault, Files, Grant, Halt, Holder, Hop, Key, Kind, Naming, Observed, Outputs, Owned, Path,
-    Peers, Place, Result, Side, Tags, Writes,
+    Peers, Place, Result, Right, Side, Tags, Writes,
 };
 
 /// A Lambda function.
@@ -149,6 +149,23 @@ impl Kind for LambdaFunction {
 }
 
 impl Writes for LambdaFunction {
+    const WRITES: &'static [Right] = &[Right {
+        actions: &[
+            "lambda:AddPermission",
+            "lambda:CreateFunction",
+            "lambda:DeleteFunction",
+            "lambda:DeleteFunctionConcurrency",
+            "lambda:PutFunctionConcurrency",
+            "lambda:RemovePermission",
+            "lambda:TagResource",
+            "lambda:UntagResource",
+            "lambda:UpdateFunctionCode",
+            "lambda:UpdateFunctionConfiguration",
+        ],
+        resources: &["lambda:{region}:{account}:function:{name}"],
+    }];
+    const PASSES_TO: Option<&'static str> = Some("lambda.amazonaws.com");
+
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, FunctionOutputs)> {
         calls::create(cx, want, tags).await?;
         calls::mark_code(cx, want).await?;

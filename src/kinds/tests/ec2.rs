@@ -140,10 +140,13 @@ async fn an_interrupted_change_of_the_type_is_ended_by_the_next_run() {
             (Some("running"), Some("t3.small"))
         );
     }
-    // A stop of the user's stays.
+    // A stop of the user's stays while the file wants it so, and ends with the wish.
     client.stop_instances().instance_ids(&id).send().await.unwrap();
-    subject.update(&machine(&json!({"instance_type": "t3.micro"}))).await;
+    let want = machine(&json!({"instance_type": "t3.micro", "status": "stopped"}));
+    subject.update(&want).await;
     assert_eq!(subject.look(None).await.unwrap().status.as_deref(), Some("stopped"));
+    subject.update(&machine(&json!({"instance_type": "t3.micro"}))).await;
+    assert_eq!(subject.look(None).await.unwrap().status.as_deref(), Some("running"));
 }
 
 #[tokio::test]
