@@ -87,13 +87,15 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Draw the stack's resources and what they need
     Graph(GraphArgs),
+    /// Write what the stack has in AWS for another tool that is to take it over; reads only
+    Export(ExportArgs),
     /// Make a stack file of a Terraform or OpenTofu state file, without asking AWS anything
     ///
     /// Reads what `terraform state pull` or `terraform show -json` writes. Secrets are not written: they become
     /// variables. The command that it prints takes over what AWS has, without making anything anew.
     ImportTerraform(ImportTerraformArgs),
-    /// Print the JSON Schema of stack files, for editors
-    Schema,
+    /// Print the JSON Schema of stack files, for editors, or of a report
+    Schema(SchemaArgs),
     /// Print shell completions
     Completions {
         /// Shell to complete for
@@ -143,8 +145,8 @@ pub struct GoalArgs {
     /// Replace this resource although nothing forces it
     #[arg(long = "replace", value_name = "ID", value_delimiter = ',', env = "STACKCTL_REPLACE")]
     pub replace: Vec<String>,
-    /// Take over what already exists under this resource's name; `all` for every one
-    #[arg(long = "adopt", value_name = "ID|all", value_delimiter = ',', env = "STACKCTL_ADOPT")]
+    /// Take over what already exists under this resource's name, or by its identifier in AWS; `all` for every one
+    #[arg(long = "adopt", value_name = "ID[=PHYSICAL]|all", value_delimiter = ',', env = "STACKCTL_ADOPT")]
     pub adopt: Vec<String>,
     /// Delete what hangs on this resource and the file does not list, such as subscriptions; `all` for every resource
     #[arg(long = "prune", value_name = "ID|all", value_delimiter = ',', env = "STACKCTL_PRUNE")]
@@ -212,7 +214,7 @@ pub struct RunArgs {
     #[arg(short = 'y', long, alias = "yes", env = "STACKCTL_AUTO_APPROVE", value_parser = BoolishValueParser::new())]
     pub auto_approve: bool,
     /// How many resources at once
-    #[arg(long, value_name = "N", default_value_t = 24, env = "STACKCTL_PARALLELISM")]
+    #[arg(long, value_name = "N", default_value_t = 64, env = "STACKCTL_PARALLELISM")]
     pub parallelism: usize,
     /// How long to wait for another run that has the lease of the stack file's `lock:`, such as 10m; 0 fails at once
     #[arg(long, value_name = "TIME", default_value = "0", env = "STACKCTL_LOCK_TIMEOUT")]
@@ -271,6 +273,9 @@ pub struct DriftArgs {
     /// How to print the report
     #[arg(long, value_enum, default_value_t = DriftFormat::Text, env = "STACKCTL_FORMAT")]
     pub format: DriftFormat,
+    /// Also write the report to a file in another format, from the same check
+    #[arg(long = "write", value_name = "FORMAT=FILE", env = "STACKCTL_WRITE", value_delimiter = ',')]
+    pub writes: Vec<String>,
     /// Exit with 0 whatever is found
     #[arg(long, env = "STACKCTL_REPORT_ONLY", value_parser = BoolishValueParser::new())]
     pub report_only: bool,
@@ -319,6 +324,23 @@ pub enum DriftFormat {
     Sarif,
     /// Annotations, step summary and outputs of GitHub Actions
     Github,
+}
+
+/// Arguments of `schema`.
+#[derive(Debug, Clone, Args)]
+pub struct SchemaArgs {
+    /// What is described
+    #[arg(long, value_enum, default_value_t = Described::Stack, env = "STACKCTL_OF")]
+    pub of: Described,
+}
+
+/// What has a JSON Schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Described {
+    /// Stack files
+    Stack,
+    /// Reports of `drift --format json`
+    Drift,
 }
 
 /// Arguments of `output`.
@@ -429,6 +451,20 @@ While it runs: POST an experiment to /_local/trouble (GET shows what came of it)
 /_local/trouble/release, {\"what\": \"spot-interruption\", \"to\": \"i-1\"} to /_local/happen (or instance-failure,
 function-failure, function-idle, application-stop, mapping-disabled); GET /_local/journal lists all calls.";
 
+/// Arguments of `export`.
+#[derive(Debug, Clone, Args)]
+pub struct ExportArgs {
+    /// The stack.
+    #[command(flatten)]
+    pub stack: StackArgs,
+    /// For which tool
+    #[arg(long, value_enum, env = "STACKCTL_FORMAT")]
+    pub format: ExportFormat,
+    /// Write the files into this folder instead of printing them; none of them may exist
+    #[arg(long, value_name = "DIR", env = "STACKCTL_WRITE")]
+    pub write: Option<PathBuf>,
+}
+
 /// Arguments of `import-terraform`.
 #[derive(Debug, Clone, Args)]
 pub struct ImportTerraformArgs {
@@ -507,6 +543,15 @@ pub enum RunFormat {
     Text,
     /// For programs
     Json,
+}
+
+/// Tools that can take a stack over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// A template and a list of what to import into it
+    Cloudformation,
+    /// Import blocks, for Terraform 1.5 or later and OpenTofu
+    TerraformImport,
 }
 
 /// How graphs are drawn.

@@ -27,7 +27,10 @@ use crate::diff::{Change, Fields};
 pub use changes::Changes;
 pub use erased::Erased;
 pub use path::{Check, End, Holder, Hop, Need, Path, Side, State};
-pub use peers::{Attributes, Draft, Import, Peers, Piece, Terraform};
+pub use peers::{
+    Attributes, CloudFormation, Draft, Import, PARAMETER, Peers, Piece, TagForm, Terraform, parameter, pascal,
+    pascal_word, properties,
+};
 pub use writes::{AnyWrites, Writes};
 
 /// Result of a verb.
@@ -424,7 +427,9 @@ pub trait AnyKind: Send + Sync {
     /// What it is on the way of data.
     fn path(&self) -> Path;
     /// What other tools call its objects.
-    fn peers(&self) -> Peers;
+    fn peers(&self) -> Peers {
+        Peers::NONE
+    }
     /// See [`Kind::hops`].
     fn hops(&self, spec: &Value) -> Vec<Hop>;
     /// See [`Kind::role`].

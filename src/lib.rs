@@ -14,6 +14,7 @@ pub mod commands;
 pub mod diff;
 pub mod drift;
 pub mod entry;
+pub mod export;
 pub mod failure;
 pub mod graph;
 pub mod kind;

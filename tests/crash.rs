@@ -3,47 +3,18 @@
 //!
 //! By default some calls of each run are tried, evenly spread; `STACKCTL_CRASH=all` tries every one (some minutes).
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
-use crate::support::account::{Account, LOCAL_ACCOUNT, REGION};
-use crate::support::listener::Listener;
 use crate::support::proxy::{KILL, Proxy, Strike};
-use crate::support::sandbox::{Sandbox, copy};
-
-const FILE: &str = "stacks/airline_tickets.yaml";
-const PHONE: &str = "phone=+15550100";
-const STATE: &str = ".stackctl";
+use crate::support::sandbox::Sandbox;
+use crate::support::trial::{Census, EDITS, Edit, FILE, PHONE, STATE, Trial, applied};
 
 /// How many strikes are tried of each kind and scene by default.
 const SOME: usize = 2;
 
-/// Longer than any run takes; a run that hangs fails its test.
-const LIMIT: Duration = Duration::from_mins(2);
-
 /// How many trials run at once.
 const AT_ONCE: usize = 2;
-
-/// Changes of the file for a run that updates, creates, replaces and deletes.
-const EDITS: [Edit; 8] = [
-    (FILE, "    shard_count: 1", "    shard_count: 2"),
-    (FILE, "timeout: 15", "timeout: 20"),
-    (FILE, "env: dev", "env: test"),
-    (FILE, "name: Airlines", "name: Planes"),
-    (FILE, "name: record_id, type: S", "name: ticket, type: S"),
-    (FILE, "  collector_logs:", "  collector_log:"),
-    (FILE, "logs: collector_logs", "logs: collector_log"),
-    ("stacks/sql/airline_tickets.sql", "< 5000", "< 6000"),
-];
-
-/// A file, a text in it and what stands there instead.
-type Edit = (&'static str, &'static str, &'static str);
-
-/// Kinds of things by how many there are of each.
-type Census = BTreeMap<String, usize>;
 
 /// A run that is struck.
 struct Scene {
@@ -56,79 +27,6 @@ struct Scene {
     /// Calls of an undisturbed run, by name.
     calls: Vec<String>,
     _base: Option<Sandbox>,
-}
-
-/// A folder, its local cloud and the account behind it.
-struct Trial {
-    sandbox: Sandbox,
-    listener: Listener,
-    account: Account,
-}
-
-impl Trial {
-    fn of(state: Option<&PathBuf>, edits: &[Edit]) -> Self {
-        let sandbox = Sandbox::with_stacks().local();
-        if let Some(state) = state {
-            copy(state, &sandbox.dir().join(STATE));
-        }
-        for (file, from, to) in edits {
-            sandbox.edit(file, from, to);
-        }
-        let listener = Listener::start(&sandbox);
-        let account = Account::at(listener.url(), LOCAL_ACCOUNT, REGION);
-        Self { sandbox, listener, account }
-    }
-
-    /// Runs a command through a proxy, and returns its exit code and what it said.
-    fn struck(&self, command: &str, proxy: &Proxy) -> (Option<i32>, String) {
-        self.announce(proxy.url());
-        let output = self.sandbox.dir().join("output");
-        let file = || fs_err::File::create(&output).unwrap().into_parts().0;
-        let mut process = self.sandbox.command();
-        process.args(["--local", command, FILE, "-y", "--var", PHONE]).stdin(Stdio::null());
-        let mut process = process.stdout(file()).stderr(file()).spawn().unwrap();
-        proxy.aim(process.id());
-        let code = wait(&mut process);
-        self.announce(self.listener.url());
-        (code, fs_err::read_to_string(&output).unwrap())
-    }
-
-    /// Lets runs in the folder find the local cloud at this address.
-    fn announce(&self, url: &str) {
-        self.sandbox.write(".stackctl/local/listener", url);
-    }
-
-    fn again(&self, command: &str) {
-        self.sandbox.ok(&[command, FILE, "-y", "--var", PHONE]);
-    }
-
-    fn census(&self) -> Census {
-        let mut census = Census::new();
-        for name in self.account.contents() {
-            *census.entry(without_ids(&name)).or_default() += 1;
-        }
-        census
-    }
-}
-
-fn wait(process: &mut Child) -> Option<i32> {
-    let start = Instant::now();
-    loop {
-        if let Some(status) = process.try_wait().unwrap() {
-            return status.code();
-        }
-        if start.elapsed() > LIMIT {
-            let _ = process.kill();
-            panic!("the run hangs");
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// Replaces what AWS makes up anew for each object.
-fn without_ids(name: &str) -> String {
-    let made_up = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(i|sg|sgr|vol|sir)-[0-9a-f]{8,17}";
-    regex::Regex::new(made_up).unwrap().replace_all(name, "#$2").into_owned()
 }
 
 impl Scene {
@@ -209,13 +107,6 @@ impl Scene {
         assert!(expected.contains(&code), "{place}\n{said}");
         assert!(!said.contains("panicked"), "{place}\n{said}");
     }
-}
-
-/// A folder in which the stack has been applied.
-fn applied() -> Sandbox {
-    let sandbox = Sandbox::with_stacks().local();
-    sandbox.ok(&["apply", FILE, "-y", "--var", PHONE]);
-    sandbox
 }
 
 fn every(_: &str) -> bool {

@@ -2,9 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod build;
+mod chaos;
+mod ci_examples;
 mod cli;
 mod crash;
 mod data_path;
+mod drift_formats;
 mod faults;
 mod functions;
 mod imports;
@@ -22,4 +25,5 @@ mod schema;
 mod send;
 mod stack_files;
 mod support;
+mod terraform;
 mod verify;

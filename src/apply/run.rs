@@ -124,9 +124,19 @@ impl State<'_> {
         Subject { kind: step.kind.type_name(), id: step.id.clone(), name: step.name.clone(), verb: job.verb }
     }
 
+    /// Takes the next job of the kind that has the fewest at work: kinds wait for different APIs, each at its own rate.
+    fn next(&mut self) -> Option<usize> {
+        let kind = |job: usize| self.run.plan.steps[self.jobs[job].step].kind.type_name();
+        let mut at_work: BTreeMap<&str, usize> = BTreeMap::new();
+        for active in self.active.values() {
+            *at_work.entry(kind(active.job)).or_default() += 1;
+        }
+        self.queue.take_fairly(|job| at_work.get(kind(job)).copied().unwrap_or_default())
+    }
+
     fn start(&mut self) {
         while !self.stopping && self.active.len() < self.run.parallelism.max(1) {
-            let Some(job) = self.queue.take() else { return };
+            let Some(job) = self.next() else { return };
             self.observer.event(&Event::Started(self.subject(job)));
             let step = &self.run.plan.steps[self.jobs[job].step];
             let task = Task::new(self.run, step, self.jobs[job].verb, &self.outputs);

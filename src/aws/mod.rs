@@ -3,23 +3,28 @@
 mod answer;
 pub mod error;
 pub mod guard;
+pub mod index;
 pub mod log;
 pub mod marks;
+pub mod memo;
 mod pace;
 pub mod retry;
 pub mod wait;
 
-use std::collections::BTreeMap;
+use std::any::{Any, TypeId};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
+use aws_types::sdk_config::StalledStreamProtectionConfig;
 
-use crate::kind::{Key, Place};
+use crate::kind::{Key, KindError, Place, Tags};
 use guard::Guard;
 use log::CallLog;
+use memo::Memo;
 use pace::{Pace, Paced, Pacer, https};
 use retry::{Quotas, Throttled};
 
@@ -35,6 +40,7 @@ pub struct Aws {
     /// What the user should know of the way there.
     pub remark: Option<String>,
     clients: Clients,
+    kept: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
 #[derive(Default)]
@@ -70,6 +76,7 @@ impl Aws {
             pacer: Pacer(None),
             remark: None,
             clients: Clients::default(),
+            kept: Mutex::default(),
         }
     }
 
@@ -97,9 +104,19 @@ impl Aws {
     pub fn paced(mut self) -> Self {
         let pace = Arc::new(Pace::default());
         let client = Paced::new(self.config.http_client().unwrap_or_else(https), pace.clone());
-        self.config = self.config.into_builder().http_client(client).build();
+        // A call that waits for its budget is not stalled; that an answer comes in time is the read time-out's concern.
+        let stalls = StalledStreamProtectionConfig::enabled().upload_enabled(false).build();
+        self.config = self.config.into_builder().http_client(client).stalled_stream_protection(stalls).build();
         (self.pacer, self.clients) = (Pacer(Some(pace)), Clients::default());
         self
+    }
+
+    /// Returns what a kind keeps for all its objects, such as a row in which they wait for one another.
+    pub fn kept<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let value = kept.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default())).clone();
+        // The key is the type, so another one cannot be there.
+        value.downcast().unwrap_or_default()
     }
 
     /// Adds what the user should know of the way there.
@@ -247,6 +264,10 @@ pub struct Cx {
     pub key: Key,
     notes: Notes,
     timeouts: BTreeMap<String, Duration>,
+    /// The stack file's limit for the verb that runs.
+    most: Option<Duration>,
+    memo: Option<Arc<Memo>>,
+    expected: Option<Tags>,
 }
 
 impl fmt::Debug for Cx {
@@ -259,7 +280,48 @@ impl Cx {
     /// Makes a context whose notes nobody reads.
     #[must_use]
     pub fn new(aws: Arc<Aws>, key: Key) -> Self {
-        Self { aws, key, notes: Arc::new(|_| {}), timeouts: BTreeMap::new() }
+        Self { aws, key, notes: Arc::new(|_| {}), timeouts: BTreeMap::new(), most: None, memo: None, expected: None }
+    }
+
+    /// Shares listings with everything else that looks at the same time.
+    #[must_use]
+    pub fn with_memo(mut self, memo: &Arc<Memo>) -> Self {
+        self.memo = Some(memo.clone());
+        self
+    }
+
+    /// Says which tags the object should have.
+    #[must_use]
+    pub fn expecting(mut self, tags: Option<Tags>) -> Self {
+        self.expected = tags;
+        self
+    }
+
+    /// Returns the tags that the object should have, where that is known.
+    #[must_use]
+    pub fn expected(&self) -> Option<&Tags> {
+        self.expected.as_ref()
+    }
+
+    /// Tells whether others look at the same time, so that a listing serves all of them.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.memo.is_some()
+    }
+
+    /// Reads something, once for all that look at the same time.
+    ///
+    /// # Errors
+    /// Returns the error of reading.
+    pub async fn once<T: Send + Sync + 'static>(
+        &self,
+        what: &str,
+        read: impl Future<Output = Result<T, KindError>>,
+    ) -> Result<Arc<T>, KindError> {
+        match &self.memo {
+            Some(memo) => memo.once(what, read).await,
+            None => read.await.map(Arc::new),
+        }
     }
 
     /// Sends the verb's notes somewhere.
@@ -269,11 +331,18 @@ impl Cx {
         self
     }
 
-    /// Sets the time limits of the stack file.
+    /// Sets the time limits of the stack file, and which verb runs.
     #[must_use]
-    pub fn with_timeouts(mut self, timeouts: &BTreeMap<String, Duration>) -> Self {
+    pub fn with_timeouts(mut self, timeouts: &BTreeMap<String, Duration>, verb: &str) -> Self {
         self.timeouts.clone_from(timeouts);
+        self.most = timeouts.get(verb).copied();
         self
+    }
+
+    /// Returns a wait's limit: its own, unless the stack file allows the verb that runs less.
+    #[must_use]
+    fn at_most(&self, limit: Duration) -> Duration {
+        self.most.map_or(limit, |most| most.min(limit))
     }
 
     /// Says what the verb is waiting for.

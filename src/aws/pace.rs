@@ -23,6 +23,7 @@ use aws_smithy_runtime_api::client::interceptors::context::{
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
+use tokio::time::sleep;
 
 use self::bucket::Bucket;
 pub(super) use self::client::{Paced, https};
@@ -48,6 +49,19 @@ impl Pace {
     /// Takes a place in the row of calls; returns how long to wait for it.
     fn reserve(&self, budget: &Budget, now: Instant) -> Duration {
         self.bucket(budget, |bucket| bucket.reserve(now))
+    }
+
+    /// Waits for the call's place in the row.
+    async fn wait(&self, budget: &Budget, place: Duration) {
+        sleep(place).await;
+        while let Some(more) = self.go(budget, Instant::now()) {
+            sleep(more).await;
+        }
+    }
+
+    /// Lets a call go now, or returns how much longer it waits.
+    fn go(&self, budget: &Budget, now: Instant) -> Option<Duration> {
+        self.bucket(budget, |bucket| bucket.go(now))
     }
 
     /// Notes that AWS refused a call for its rate.

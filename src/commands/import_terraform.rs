@@ -47,7 +47,7 @@ fn read(path: &Path) -> Result<String, Failure> {
 }
 
 /// Writes a new file; one that is there may hold somebody's work.
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
+pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let failed = |error: std::io::Error| match error.kind() {
         ErrorKind::AlreadyExists => Failure::new(format!("{} exists already, and is not overwritten", path.display()))
             .help("name another file, or move this one away"),

@@ -1,9 +1,11 @@
 //! One file per command: load, observe, plan or apply, and choose how to show it.
 
 mod apply;
+mod ci;
 mod confirm;
 mod destroy;
 mod drift;
+mod export;
 mod graph;
 mod guard;
 mod import_terraform;
@@ -68,8 +70,9 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<u8, Failure> {
         Command::Send(args) => send::run(globals, &args, screen).await,
         Command::Verify(args) => verify::run(globals, &args, screen).await,
         Command::Graph(args) => graph::run(&args, screen),
+        Command::Export(args) => export::run(globals, &args, screen).await,
         Command::ImportTerraform(args) => import_terraform::run(&args, screen),
-        Command::Schema => meta::schema(screen),
+        Command::Schema(args) => meta::schema(&args, screen),
         Command::Completions { shell } => meta::completions(shell, screen),
         Command::Man => meta::man(screen),
         Command::Local(command) => local::run(globals, &command, screen).await,
@@ -88,11 +91,15 @@ impl Opened {
         live::observe(&self.aws, &self.stack, kinds::all()).await
     }
 
-    /// Observes what a plan needs to know.
-    async fn observe_for(&self, goal: &Goal) -> Live {
-        let mut live = self.observe().await;
+    /// The same, with the objects that the goal names and what hangs on those that it prunes; says which entries of
+    /// `moved:` have done their work.
+    async fn observe_for(&self, goal: &Goal, screen: &Screen) -> Live {
+        let mut live = live::observe_given(&self.aws, &self.stack, kinds::all(), &goal.given).await;
         if !goal.prune.is_empty() {
             live::extras(&self.aws, &self.stack, &mut live, kinds::all(), &|id| goal.prune.contains(id)).await;
+        }
+        for old in crate::plan::settled_moves(&self.stack, &live) {
+            screen.note(&format!("note: nothing in AWS is marked `{old}` any more: its entry in `moved:` can go\n"));
         }
         live
     }
@@ -239,7 +246,9 @@ fn goal(args: &GoalArgs, destroy: bool, stack: &Stack) -> Result<Goal, Failure> 
         }
         Ok(ids.iter().cloned().collect())
     };
-    let adopt = match &args.adopt[..] {
+    let (given, ids) = adopted(&args.adopt)?;
+    known("--adopt", &given.keys().cloned().collect::<Vec<_>>())?;
+    let adopt = match &ids[..] {
         [] => Adopt::Nothing,
         ids if ids.iter().any(|id| id == "all") => Adopt::All,
         ids => Adopt::Some(known("--adopt", ids)?),
@@ -255,7 +264,23 @@ fn goal(args: &GoalArgs, destroy: bool, stack: &Stack) -> Result<Goal, Failure> 
         excludes: known("--exclude", &args.excludes)?,
         replace: known("--replace", &args.replace)?,
         adopt,
+        given,
     })
+}
+
+/// Splits what is to be adopted: `ID=PHYSICAL`, and ids alone.
+fn adopted(words: &[String]) -> Result<(live::Given, Vec<String>), Failure> {
+    let (mut given, mut ids) = (live::Given::new(), Vec::new());
+    for word in words {
+        match word.split_once('=') {
+            None => ids.push(word.clone()),
+            Some((id, physical)) if !id.is_empty() && !physical.is_empty() => {
+                given.insert(id.to_owned(), physical.to_owned());
+            }
+            Some(_) => return Err(Failure::usage(format!("--adopt {word}: expected ID, ID=PHYSICAL or all"))),
+        }
+    }
+    Ok((given, ids))
 }
 
 /// Says which stack a command is about, and where.

@@ -20,7 +20,7 @@ pub(super) async fn run(globals: &Globals, args: &PlanArgs, screen: &mut Screen)
     }
     let opened = open(globals, &args.stack, screen).await?;
     let goal = goal(&args.goal, args.destroy, &opened.stack)?;
-    let live = opened.observe_for(&goal).await;
+    let live = opened.observe_for(&goal, screen).await;
     let plan = plan::make(&opened.stack, &opened.graph, &live, &opened.aws.place, &goal);
     let Some(file) = &args.out else {
         show(&headline("Plan for", &opened, globals.local), &plan, args.format, screen)?;

@@ -12,11 +12,13 @@ use super::Found;
 pub struct Peers {
     /// In Terraform and OpenTofu, by the provider `hashicorp/aws`.
     pub terraform: Option<Terraform>,
+    /// In CloudFormation, where it can import objects of the kind.
+    pub cloudformation: Option<CloudFormation>,
 }
 
 impl Peers {
     /// None that are known.
-    pub const NONE: Self = Self { terraform: None };
+    pub const NONE: Self = Self { terraform: None, cloudformation: None };
 }
 
 /// How Terraform describes objects of a kind.
@@ -38,6 +40,70 @@ pub struct Terraform {
     pub read: fn(&Attributes<'_>, &[Piece<'_>], &mut Draft) -> Result<(), String>,
     /// Lists what Terraform would have to import.
     pub imports: fn(&Found) -> Vec<Import>,
+}
+
+/// How CloudFormation describes objects of a kind.
+#[derive(Debug, Clone, Copy)]
+pub struct CloudFormation {
+    /// Type there, such as `AWS::Kinesis::Stream`.
+    pub kind: &'static str,
+    /// Property that says which object it is, and the output with its value; an empty one is how the kind addresses it.
+    pub identifier: (&'static str, &'static str),
+    /// How tags are written there.
+    pub tags: TagForm,
+    /// Describes an object, tags aside, or says why it cannot be imported.
+    pub properties: fn(&Found) -> Result<Map<String, Value>, String>,
+}
+
+/// How a type of CloudFormation writes tags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TagForm {
+    /// Not at all.
+    None,
+    /// As a list of keys and values.
+    List,
+    /// As a mapping.
+    Map,
+}
+
+/// Stands before the name of a parameter that the user of a template gives.
+pub const PARAMETER: char = '\u{e0c2}';
+
+/// Returns what stands for a parameter of a template.
+#[must_use]
+pub fn parameter(name: &str) -> Value {
+    format!("{PARAMETER}{name}").into()
+}
+
+/// Returns some fields of an object as properties: by the names that are given, and inside them in CloudFormation's
+/// letter case. What is empty is left out.
+#[must_use]
+pub fn properties(found: &Found, fields: &[(&str, &str)]) -> Map<String, Value> {
+    let field = |(from, to): &(&str, &str)| Some(((*to).to_owned(), pascal(found.spec.get(from)?)?));
+    fields.iter().filter_map(field).collect()
+}
+
+/// Writes a value with names such as `RoleArn` for `role_arn`; nothing for what is empty.
+#[must_use]
+pub fn pascal(value: &Value) -> Option<Value> {
+    let value = match value {
+        Value::Object(map) => {
+            map.iter().filter_map(|(name, value)| Some((pascal_word(name), pascal(value)?))).collect()
+        }
+        Value::Array(items) => items.iter().filter_map(pascal).collect(),
+        other => other.clone(),
+    };
+    (!is_empty(&value)).then_some(value)
+}
+
+/// Writes a word in CloudFormation's letter case.
+#[must_use]
+pub fn pascal_word(word: &str) -> String {
+    let capital = |part: &str| {
+        let mut letters = part.chars();
+        letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect::<String>()
+    };
+    word.split('_').map(capital).collect()
 }
 
 /// One thing for Terraform to import.

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::fields::{self, is_wrong};
 use crate::aws::Cx;
 use crate::aws::error::{failed, found, gone};
-use crate::aws::marks;
 use crate::aws::wait::{Look, Wait};
+use crate::aws::{index, marks};
 use crate::kind::{
     Changes, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Tags,
     Writes,
@@ -125,7 +125,8 @@ impl Kind for CloudwatchLogGroup {
     async fn observe(cx: &Cx, _: Option<&Spec>) -> Result<Option<Observed<Spec, GroupOutputs>>> {
         let Some(group) = describe(cx).await? else { return Ok(None) };
         let outputs = outputs_of(cx, &group);
-        let Some(tags) = found(tags_of(cx, &outputs.arn).await)? else { return Ok(None) };
+        let tags = index::tags(cx, &outputs.arn, tags_of(cx, &outputs.arn)).await;
+        let Some(tags) = found(tags)? else { return Ok(None) };
         Ok(Some(Observed {
             physical: outputs.name.clone(),
             spec: spec_of(&group),
@@ -159,7 +160,7 @@ impl Writes for CloudwatchLogGroup {
             let present = found(tags_of(cx, &arn(cx)).await)?.unwrap_or_default();
             marks::settle(&present, tags, error)?;
         }
-        let patience = Wait::new(format!("log group {} to be visible", cx.key.name), BUSY_LIMIT);
+        let patience = Wait::new(format!("log group {} to be visible", cx.key.name), cx.limit("create", BUSY_LIMIT));
         let look = || async { Ok(describe(cx).await?.map_or(Look::Pending("not found".to_owned()), Look::Done)) };
         let group = patience.until(cx, look).await?;
         let fresh = spec_of(&group);
@@ -187,7 +188,7 @@ impl Writes for CloudwatchLogGroup {
         let request = || cx.aws.logs().delete_log_group().log_group_name(cx.key.handle());
         let call = || async { gone(request().send().await.map_err(failed("DeleteLogGroup"))) };
         patient(cx, call).await.map_err(explain_protection)?;
-        let wait = Wait::new(format!("log group {} to be gone", cx.key.handle()), BUSY_LIMIT);
+        let wait = Wait::new(format!("log group {} to be gone", cx.key.handle()), cx.limit("delete", BUSY_LIMIT));
         let state = |group: Option<LogGroup>| group.map_or(Look::Done(()), |_| Look::Pending("still there".to_owned()));
         wait.until(cx, || async { Ok(state(describe(cx).await?)) }).await
     }

@@ -183,7 +183,7 @@ impl Writes for Ec2SecurityGroup {
                 None => Look::Done(()),
             })
         };
-        Wait::new(format!("group {id} to be gone"), IAM_LIMIT).until(cx, look).await
+        Wait::new(format!("group {id} to be gone"), cx.limit("delete", IAM_LIMIT)).until(cx, look).await
     }
 
     async fn retag(cx: &Cx, set: &Tags, remove: &[String]) -> Result<()> {

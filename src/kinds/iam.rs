@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use aws_sdk_iam::types::Tag;
+use serde_json::Value;
 
 use crate::aws::Cx;
 use crate::aws::wait::{IAM_LIMIT, Look, Wait};
-use crate::kind::{Class, KindError, Result, Tags};
+use crate::kind::{Class, Found, KindError, Result, Tags};
 
 /// How many reads of single entities run at once: IAM's limits are unpublished, 10 a second is what tools assume
 /// (`facts/aws.md` 4.6).
@@ -15,6 +16,13 @@ pub(super) const READS: usize = 8;
 /// Returns the path under which a stack's entities live; it is how the stack finds them again (`facts/aws.md` 17.2).
 pub(super) fn path(stack: &str) -> String {
     format!("/stackctl/{stack}/")
+}
+
+/// Returns the path of an entity that exists, as its ARN has it between the word and the name.
+pub(super) fn path_of(found: &Found) -> String {
+    let arn = found.outputs.get("arn").and_then(Value::as_str).unwrap_or_default();
+    let path = arn.split_once('/').map_or("", |(_, rest)| rest).rsplit_once('/').map_or("", |(path, _)| path);
+    if path.is_empty() { "/".to_owned() } else { format!("/{path}/") }
 }
 
 /// Turns tags into the SDK's.

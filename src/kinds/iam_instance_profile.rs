@@ -68,7 +68,7 @@ impl Kind for IamInstanceProfile {
     }
 
     async fn observe(cx: &Cx, _: Option<&Spec>) -> Result<Option<Observed<Spec, ProfileOutputs>>> {
-        let Some(profile) = found(get(cx, cx.key.handle()).await)? else { return Ok(None) };
+        let Some(profile) = shared(cx, cx.key.handle()).await? else { return Ok(None) };
         Ok(Some(Observed {
             physical: profile.instance_profile_name.clone(),
             spec: Spec { role: role_of(&profile) },
@@ -84,7 +84,7 @@ impl Kind for IamInstanceProfile {
         let listed: std::result::Result<Vec<_>, _> = request.into_paginator().items().send().collect().await;
         let names = listed.map_err(failed("ListInstanceProfiles"))?.into_iter();
         let names: Vec<String> = names.map(|profile| profile.instance_profile_name).collect();
-        let reads = stream::iter(names).map(|name| async move { found(get(cx, &name).await) });
+        let reads = stream::iter(names).map(|name| async move { shared(cx, &name).await });
         let profiles: Vec<Option<InstanceProfile>> = reads.buffered(iam::READS).try_collect().await?;
         let owned = profiles.into_iter().flatten();
         let owned =
@@ -165,6 +165,12 @@ async fn get(cx: &Cx, name: &str) -> Result<InstanceProfile> {
     let request = cx.aws.iam().get_instance_profile().instance_profile_name(name);
     let answer = request.send().await.map_err(failed("GetInstanceProfile"))?;
     answer.instance_profile.ok_or_else(|| KindError::not_found("the answer has no instance profile"))
+}
+
+/// Reads a profile, once for all that look at the same time.
+async fn shared(cx: &Cx, name: &str) -> Result<Option<InstanceProfile>> {
+    let profile = found(cx.once(&format!("profile {name}"), get(cx, name)).await)?;
+    Ok(profile.map(|profile| (*profile).clone()))
 }
 
 async fn wait_visible(cx: &Cx) -> Result<()> {

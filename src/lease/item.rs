@@ -98,12 +98,11 @@ impl Lease {
             _ => None,
         };
         let length = number("length").and_then(|length| u64::try_from(length).ok()).map(Duration::from_millis);
-        let mark = match fields.get("owner") {
-            None => None,
-            Some(_) => {
-                length?;
-                Some(Mark { owner: text("owner")?, token: number("token")?, beat: number("beat")? })
-            }
+        let mark = if fields.contains_key("owner") {
+            length?;
+            Some(Mark { owner: text("owner")?, token: number("token")?, beat: number("beat")? })
+        } else {
+            None
         };
         Some(Self {
             mark,
@@ -122,6 +121,14 @@ impl Lease {
             released: number("released"),
             released_by: text("released_by"),
         })
+    }
+}
+
+impl Lease {
+    /// Tells whether its holder of this token has given it back, and nobody has taken it since.
+    #[must_use]
+    pub fn is_given_back(&self, token: i64) -> bool {
+        self.mark.is_none() && self.token == token && self.released_by.is_none()
     }
 }
 

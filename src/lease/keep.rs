@@ -183,7 +183,11 @@ impl Held {
         match (before, given) {
             (Some(loss), _) => Ending::Lost(loss),
             (None, Ok(Ok(Some(_)))) => Ending::Released,
-            (None, Ok(Ok(None))) => Ending::Lost(now_of(&self.store).await),
+            (None, Ok(Ok(None))) => match now_of(&self.store).await {
+                // The answer to an earlier attempt was lost.
+                Loss::Ended(Some(lease)) if lease.is_given_back(self.mark.token) => Ending::Released,
+                loss => Ending::Lost(loss),
+            },
             (None, Ok(Err(error))) => Ending::Left(error),
             (None, Err(_)) => Ending::Left(no_answer()),
         }

@@ -57,7 +57,7 @@ impl Waiter {
             return Next::Take(Expect::Seen(mark.clone()));
         }
         let end = if seen.past { self.patience.max(over) } else { self.patience };
-        if now >= end { Next::GiveUp } else { Next::Wait((end.min(over) - now).min(LOOK)) }
+        if now >= end { Next::GiveUp } else { Next::Wait(end.min(over).saturating_sub(now).min(LOOK)) }
     }
 
     fn see(&mut self, lease: &Lease, mark: &Mark, now: Duration, clock: i64) -> Seen {

@@ -29,7 +29,7 @@ use super::sns::outbox;
 use super::store::{Store, Table};
 use super::sts::session;
 use super::trouble::{self, Trouble};
-use super::{Call, Fault, Input, Outcome, Settings, access, envelope, happen, lambda, private};
+use super::{Call, Fault, Input, Outcome, Settings, access, cloudtrail, envelope, happen, lambda, private};
 
 const LOCK: &str = "lock";
 const LISTENER: &str = "listener";
@@ -231,6 +231,7 @@ impl Cloud {
             Handler::Tables => self.inner.tables.handle(rows, call),
             Handler::Functions => lambda::handle(self, call).await,
         };
+        cloudtrail::record(rows, entry, call, &outcome)?;
         if stirs(entry, &call.operation) {
             self.inner.bell.send_modify(|count| *count += 1);
         }

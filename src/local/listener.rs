@@ -94,7 +94,12 @@ pub(crate) async fn listen(cloud: Cloud, address: SocketAddr) -> io::Result<List
 async fn answer(State(cloud): State<Cloud>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let response = if let Ok(body) = to_bytes(body, BODY_LIMIT).await {
-        cloud.handle(Request::from_parts(parts, body)).await
+        // A call that has arrived is carried out whole, even if its caller dies while it waits for the answer.
+        let call = tokio::spawn(async move { cloud.handle(Request::from_parts(parts, body)).await });
+        call.await.unwrap_or_else(|_| {
+            let fault = Fault::with_status(500, "InternalFailure", "the local cloud broke off this request");
+            envelope::respond(&router::Form::Json("application/x-amz-json-1.1"), Err(fault))
+        })
     } else {
         let fault = Fault::with_status(413, "RequestEntityTooLarge", "the request body is cut off or over 100 MB");
         envelope::respond(&router::Form::Json("application/x-amz-json-1.1"), Err(fault))

@@ -10,6 +10,7 @@ mod access;
 pub(crate) mod amis;
 mod analytics;
 pub(crate) mod cloud;
+mod cloudtrail;
 pub(crate) mod connector;
 pub(crate) mod constraint;
 mod dynamodb;

@@ -164,7 +164,9 @@ pub(crate) fn decode(parts: &Parts, body: &Bytes, route: &Route, caller: Caller)
 /// Returns target prefix and operation, from `X-Amz-Target` or a Smithy RPC path.
 fn target(parts: &Parts) -> Option<(String, String)> {
     if let Some(target) = header(parts, "x-amz-target") {
-        let (prefix, operation) = target.split_once('.').unwrap_or((target, ""));
+        let (prefix, operation) = target.rsplit_once('.').unwrap_or((target, ""));
+        // Some SDKs write CloudTrail's prefix with a package before it.
+        let prefix = prefix.rsplit('.').next().unwrap_or(prefix);
         return Some((prefix.to_owned(), operation.to_owned()));
     }
     let (service, operation) = parts.uri.path().strip_prefix("/service/")?.split_once("/operation/")?;

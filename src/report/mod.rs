@@ -3,6 +3,7 @@
 pub mod documents;
 pub mod drift;
 pub mod events;
+pub mod export;
 pub mod local;
 pub mod lock;
 pub mod plan;
@@ -79,7 +80,13 @@ impl Screen {
     /// # Errors
     /// Returns the error of standard output.
     pub fn json(&self, value: &Value) -> std::io::Result<()> {
-        self.result(&escaped(&format!("{:#}\n", self.masked_value(value))))
+        self.result(&self.document(value))
+    }
+
+    /// Returns a JSON result as text.
+    #[must_use]
+    pub fn document(&self, value: &Value) -> String {
+        escaped(&format!("{:#}\n", self.masked_value(value)))
     }
 
     /// Writes one JSON event on a line of its own.

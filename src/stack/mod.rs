@@ -10,9 +10,11 @@ pub(crate) mod fake;
 mod fields;
 mod given;
 mod grants;
+pub mod ignore;
 mod links;
 pub mod load;
 pub mod lock;
+mod moves;
 pub mod problem;
 pub mod reference;
 mod render;
@@ -54,10 +56,14 @@ pub struct Stack {
     pub resources: IndexMap<String, Resource>,
     /// Outputs, as templates.
     pub outputs: IndexMap<String, Value>,
+    /// Ids of today by former ones.
+    pub moved: IndexMap<String, String>,
     /// The record that `verify --canary` sends through.
     pub canary: Option<canary::Canary>,
     /// Where runs that change the stack take turns.
     pub lock: Option<lock::Lock>,
+    /// What the drift check overlooks.
+    pub ignore: Vec<ignore::Rule>,
     /// Values of sensitive variables, to be masked wherever they would show.
     pub secrets: Vec<String>,
     /// Variables that were given a value from outside the file.

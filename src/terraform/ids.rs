@@ -16,7 +16,7 @@ pub(super) fn assign(objects: &[(&[String], &str)]) -> Vec<String> {
     }
     let mut taken = BTreeSet::new();
     let named = plain.iter().zip(objects).map(|(id, (_, kind))| {
-        let noun = kind.rsplit('_').next().unwrap_or_default();
+        let noun = kind.split_once('_').map_or(*kind, |(_, noun)| noun);
         if users.get(id.as_str()).is_some_and(|count| *count > 1) && !id.ends_with(noun) {
             format!("{id}_{noun}")
         } else {

@@ -208,8 +208,9 @@ fn links(mains: &[Main<'_>]) -> Links {
     let mut links = Links::default();
     for (index, main) in mains.iter().enumerate() {
         let own = Attributes(&main.object.attributes);
+        let mut seen = BTreeSet::new();
         for (output, attribute) in main.peer.outputs {
-            if let Some(value) = own.text(attribute) {
+            if let Some(value) = own.text(attribute).filter(|_| seen.insert(output)) {
                 links.value(value, index, output);
             }
         }

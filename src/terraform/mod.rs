@@ -8,5 +8,7 @@ mod import;
 mod links;
 mod secrets;
 pub mod state;
+#[cfg(test)]
+mod tests;
 
 pub use import::{Imported, Options, Unknown, import};

@@ -8,8 +8,10 @@ use serde_json::{Map, Value};
 use super::state::Step;
 
 const FENCE: char = '\u{e0c1}';
+/// Shorter texts are ordinary words.
+const SHORT: usize = 6;
 /// Shorter texts stand in other words by chance.
-const LONG: usize = 6;
+const LONG: usize = 8;
 
 /// The secrets of a state file by number.
 #[derive(Debug, Default)]
@@ -55,15 +57,25 @@ impl Secrets {
     /// Finds the first secret in a text: where it begins, where it ends, and its number.
     pub(super) fn inside(&self, text: &str) -> Option<(usize, usize, usize)> {
         let texts = self.0.iter().enumerate().filter_map(|(number, secret)| Some((number, secret.as_str()?)));
-        let long = texts.filter(|(_, secret)| secret.chars().count() >= LONG || *secret == text);
+        let same = |secret: &str| secret == text && secret.chars().count() >= SHORT;
+        let long = texts.filter(|(_, secret)| is_telling(secret) || same(secret));
         let places = long.filter_map(|(number, secret)| text.find(secret).map(|at| (at, at + secret.len(), number)));
         places.min_by_key(|(start, end, _)| (*start, usize::MAX - end))
     }
 
-    /// Returns the secrets as texts, to be masked in messages.
+    /// Returns the secrets that can be found in messages.
     pub(super) fn texts(&self) -> Vec<String> {
-        self.0.iter().map(|secret| secret.as_str().map_or_else(|| secret.to_string(), str::to_owned)).collect()
+        let texts = self.0.iter().filter_map(Value::as_str).filter(|text| is_telling(text));
+        texts.map(str::to_owned).collect()
     }
+}
+
+/// Tells whether a text would hardly stand somewhere by chance: Terraform calls many a plain word secret, such as the
+/// value of any SSM parameter.
+fn is_telling(secret: &str) -> bool {
+    let parts: Vec<&str> = secret.split('-').collect();
+    let is_region = parts.len() >= 3 && parts.last().is_some_and(|last| last.len() <= 2);
+    secret.chars().count() >= LONG && secret.chars().any(|letter| letter.is_ascii_digit()) && !is_region
 }
 
 fn number(text: &str) -> Option<usize> {
@@ -102,11 +114,16 @@ mod tests {
     #[test]
     fn secrets_inside_other_texts_are_found() {
         let mut secrets = Secrets::default();
-        for secret in ["hunter2", "hunter2hunter2", "ab"] {
+        for secret in ["hunter22", "hunter22hunter22", "ab", "us-east-1", "production"] {
             secrets.stand_in(secret.into());
         }
-        assert_eq!(secrets.inside("x hunter2hunter2"), Some((2, 16, 1)), "the longer one");
-        assert_eq!(secrets.inside("abc"), None);
-        assert_eq!(secrets.inside("ab"), Some((0, 2, 2)));
+        assert_eq!(secrets.inside("x hunter22hunter22"), Some((2, 18, 1)), "the longer one");
+        assert!(
+            ["abc", "ab", "arn:aws:sns:us-east-1:1:a", "in production"]
+                .iter()
+                .all(|text| secrets.inside(text).is_none())
+        );
+        assert_eq!(secrets.inside("production"), Some((0, 10, 4)), "the whole text");
+        assert_eq!(secrets.texts(), ["hunter22", "hunter22hunter22"]);
     }
 }

@@ -1,6 +1,7 @@
 //! Runs that lose their lease, and runs that are interrupted.
 
-use super::{SLOW, TABLE, World, hold, now};
+use super::{QUICK, SLOW, TABLE, World, hold, now};
+use crate::support::proxy::{Proxy, Strike};
 
 /// Starts a slow run, takes its lease away, and returns what it says. Nothing new may have been started.
 fn robbed(take_away: impl FnOnce(&World), text: &str) -> World {
@@ -65,4 +66,31 @@ fn signals_give_the_lease_back() {
     assert!(text.contains("Not started: ssm_parameter.after"), "{text}");
     let lease = world.lease();
     assert_eq!((&lease["held"], &lease["lease"]["token"]), (&false.into(), &1.into()));
+}
+
+/// Answers that do not arrive: the next attempt finds what the first one did, and knows it for its own.
+#[test]
+fn a_lost_answer_is_nobody_elses_lease() {
+    let world = World::new(QUICK, "0");
+    let run = |at: usize, value: &str| {
+        let proxy = Proxy::start(world.listener.url(), at, Strike::LoseAnswer);
+        let mut command = world.sandbox.command();
+        command.args(["apply", "-y", "--var", &format!("run={value}")]).env("AWS_ENDPOINT_URL", proxy.url());
+        let output = command.output().unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        assert!(text.contains("Apply complete!") && !text.contains("lease"), "{text}");
+        (proxy.has_struck(), proxy.calls())
+    };
+    // The second call takes the lease; the attempt after it is refused, and a look tells why.
+    let (struck, calls) = run(2, "a");
+    assert!(struck);
+    assert_eq!(calls[1..4], ["UpdateItem", "UpdateItem", "GetItem"]);
+    let (_, calls) = run(usize::MAX, "b");
+    // The last call gives it back.
+    let (struck, calls) = run(calls.len(), "c");
+    assert!(struck);
+    assert_eq!(calls[calls.len() - 3..], ["UpdateItem", "UpdateItem", "GetItem"]);
+    let lease = world.lease();
+    assert_eq!((&lease["held"], &lease["lease"]["token"]), (&false.into(), &3.into()));
 }

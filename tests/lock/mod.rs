@@ -202,7 +202,7 @@ fn the_lease_comes_before_the_first_look() {
     let apply = run(&["apply", "-y"], 0);
     assert_eq!(apply[..2], ["GetCallerIdentity", "UpdateItem"]);
     assert_eq!((apply.last().unwrap().as_str(), apply.len() > 4), ("UpdateItem", true));
-    for (number, command) in ["plan", "show", "output", "verify"].into_iter().enumerate() {
+    for (number, command) in ["plan", "drift", "show", "output", "verify"].into_iter().enumerate() {
         let calls = run(&[command], number + 1);
         assert!(calls.iter().all(|call| call != "UpdateItem" && call != "GetItem"), "{command}: {calls:?}");
     }

@@ -7,4 +7,5 @@ pub(crate) mod ministack;
 pub(crate) mod moto;
 pub(crate) mod proxy;
 pub(crate) mod sandbox;
+pub(crate) mod trial;
 pub(crate) mod wire;

@@ -97,7 +97,7 @@ fn serve(client: TcpStream, upstream: &str, plot: &Mutex<Plot>) -> std::io::Resu
 }
 
 /// Reads one HTTP message whose length its head tells.
-fn message(from: &mut BufReader<TcpStream>) -> std::io::Result<Option<Vec<u8>>> {
+pub(super) fn message(from: &mut BufReader<TcpStream>) -> std::io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     let mut length = 0;
     loop {
@@ -130,7 +130,7 @@ fn count(plot: &Mutex<Plot>, request: &[u8]) -> Option<Strike> {
 }
 
 /// Names what a request asks for: its target, its `Action`, or method and path.
-fn operation(request: &str) -> String {
+pub(super) fn operation(request: &str) -> String {
     let line = request.lines().next().unwrap_or_default();
     let target = request.lines().find(|line| line.to_ascii_lowercase().starts_with("x-amz-target:"));
     let action =

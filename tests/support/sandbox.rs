@@ -127,6 +127,11 @@ pub(crate) struct Output {
 }
 
 impl Output {
+    /// Returns the exit code; none when a signal ended the run.
+    pub(crate) fn exit(&self) -> Option<i32> {
+        self.code
+    }
+
     /// Checks the exit code.
     #[track_caller]
     pub(crate) fn code(self, code: i32) -> Self {

@@ -1,10 +1,11 @@
 //! A wire between runs and an AWS stand-in that writes down what goes over it, in order.
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+
+use super::proxy::{message, operation};
 
 /// One call.
 #[derive(Debug, Clone)]
@@ -32,14 +33,6 @@ pub(crate) struct Wire {
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
-/// One message of HTTP.
-struct Message {
-    first: String,
-    headers: BTreeMap<String, String>,
-    raw: Vec<u8>,
-    body: Vec<u8>,
-}
-
 impl Wire {
     /// Makes a wire to an address.
     pub(crate) fn to(url: &str) -> Self {
@@ -55,7 +48,8 @@ impl Wire {
         std::thread::spawn(move || {
             for client in socket.incoming().map_while(Result::ok) {
                 let wire = wire.clone();
-                std::thread::spawn(move || wire.carry(run, client));
+                // A run may be killed at any time.
+                std::thread::spawn(move || drop(wire.carry(run, client)));
             }
         });
         url
@@ -69,61 +63,27 @@ impl Wire {
     }
 
     /// Carries the calls of one connection until either side ends it.
-    fn carry(&self, run: usize, mut client: TcpStream) -> Option<()> {
-        let mut server = TcpStream::connect(&self.target).ok()?;
-        let mut from_client = BufReader::new(client.try_clone().ok()?);
-        let mut from_server = BufReader::new(server.try_clone().ok()?);
-        loop {
-            let request = read(&mut from_client)?;
+    fn carry(&self, run: usize, client: TcpStream) -> std::io::Result<()> {
+        let mut server = BufReader::new(TcpStream::connect(&self.target)?);
+        let mut client = BufReader::new(client);
+        while let Some(request) = message(&mut client)? {
             let began = self.count.fetch_add(1, Ordering::SeqCst);
-            server.write_all(&request.raw).ok()?;
-            let answer = read(&mut from_server)?;
+            server.get_mut().write_all(&request)?;
+            let Some(answer) = message(&mut server)? else { return Ok(()) };
             let ended = self.count.fetch_add(1, Ordering::SeqCst);
-            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let (request, text) = (String::from_utf8_lossy(&request), String::from_utf8_lossy(&answer));
+            let body = |text: &str| text.split_once("\r\n\r\n").unwrap().1.to_owned();
             self.asked.lock().unwrap().push(Asked {
                 run,
-                operation: request.operation(),
-                body: text(&request.body),
-                answer: text(&answer.body),
-                status: answer.first.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap(),
+                operation: operation(&request),
+                body: body(&request),
+                status: text.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap(),
+                answer: body(&text),
                 began,
                 ended,
             });
-            client.write_all(&answer.raw).ok()?;
+            client.get_mut().write_all(&answer)?;
         }
+        Ok(())
     }
-}
-
-impl Message {
-    fn operation(&self) -> String {
-        let target = self.headers.get("x-amz-target").and_then(|target| target.split('.').next_back());
-        let body = String::from_utf8_lossy(&self.body);
-        let action = body.split('&').find_map(|pair| pair.strip_prefix("Action="));
-        target.or(action).unwrap_or(&self.first).to_owned()
-    }
-}
-
-fn read(from: &mut BufReader<TcpStream>) -> Option<Message> {
-    let (mut raw, mut first, mut headers) = (Vec::new(), None, BTreeMap::new());
-    loop {
-        let mut line = String::new();
-        if from.read_line(&mut line).ok()? == 0 {
-            return None;
-        }
-        raw.extend(line.as_bytes());
-        match line.trim_end() {
-            "" => break,
-            text if first.is_none() => first = Some(text.to_owned()),
-            text => {
-                let (name, value) = text.split_once(':').unwrap();
-                headers.insert(name.to_lowercase(), value.trim().to_owned());
-            }
-        }
-    }
-    assert!(!headers.contains_key("transfer-encoding"), "the wire carries no chunks: {first:?}");
-    let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
-    let mut body = vec![0; length];
-    from.read_exact(&mut body).ok()?;
-    raw.extend(&body);
-    Some(Message { first: first?, headers, raw, body })
 }

@@ -24,15 +24,17 @@ pub(super) struct Bucket {
     /// When the last cut or regain was.
     seen: Instant,
     cut: Option<Instant>,
-    /// When the bucket would be full again if no further call came.
+    /// When the bucket would be full again if no further call was planned.
     full: Instant,
+    /// The same of the calls that went.
+    refilled: Instant,
 }
 
 impl Bucket {
     /// Makes a full budget.
     pub(super) fn new(rate: Rate, now: Instant) -> Self {
         let pace = rate.rate * SHARE;
-        Self { rate: pace, burst: rate.burst, pace, seen: now, cut: None, full: now }
+        Self { rate: pace, burst: rate.burst, pace, seen: now, cut: None, full: now, refilled: now }
     }
 
     /// Takes the next place; returns the time until then.
@@ -43,6 +45,18 @@ impl Bucket {
         let full = self.full.max(now);
         self.full = full + interval;
         full.saturating_duration_since(now).saturating_sub(ahead)
+    }
+
+    /// Lets a call go whose time has come, or returns how much longer it waits: a program that was held up wakes many
+    /// calls at once, and they must not go at once.
+    pub(super) fn go(&mut self, now: Instant) -> Option<Duration> {
+        let refilled = self.refilled.max(now);
+        let ahead = Duration::from_secs_f64((self.burst - 1.0) / self.pace);
+        let wait = refilled.saturating_duration_since(now).saturating_sub(ahead);
+        if wait.is_zero() {
+            self.refilled = refilled + Duration::from_secs_f64(1.0 / self.pace);
+        }
+        Some(wait).filter(|wait| !wait.is_zero())
     }
 
     /// Halves the pace, once for calls that were under way together; nothing goes ahead of time until it is regained.
@@ -93,6 +107,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn calls_that_wake_together_go_one_by_one() {
+        let start = Instant::now();
+        let mut bucket = bucket(10.0, 2.5, start);
+        for _ in 0..20 {
+            bucket.reserve(start);
+        }
+        let late = start + Duration::from_secs(5);
+        let gone = (0..20).take_while(|_| bucket.go(late).is_none()).count();
+        assert_eq!(gone, 2);
+        let wait = bucket.go(late).unwrap();
+        assert!(bucket.go(late + wait).is_none());
     }
 
     #[test]

@@ -73,11 +73,15 @@ struct Connector {
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let wait = request.extension::<Budget>().map(|budget| self.pace.reserve(budget, Instant::now()));
-        let Some(wait) = wait.filter(|wait| !wait.is_zero()) else { return self.inner.call(request) };
-        let inner = self.inner.clone();
+        let Some(budget) = request.extension::<Budget>().cloned() else { return self.inner.call(request) };
+        let now = Instant::now();
+        let place = self.pace.reserve(&budget, now);
+        if place.is_zero() && self.pace.go(&budget, now).is_none() {
+            return self.inner.call(request);
+        }
+        let (inner, pace) = (self.inner.clone(), self.pace.clone());
         HttpConnectorFuture::new(async move {
-            tokio::time::sleep(wait).await;
+            pace.wait(&budget, place).await;
             inner.call(request).await
         })
     }

@@ -66,7 +66,7 @@ static ROWS: &[Row] = &[
     shared("Lambda", 15.0, &["*"]),
     // Not published: facts/aws.md 4.6 has what a public tool takes for reads; half of that for writes.
     Row { burst: 10.0, ..shared("IAM", 10.0, &["Get*", "List*"]) },
-    Row { burst: 5.0, ..shared("IAM", 5.0, &["*"]) },
+    Row { burst: 2.5, ..shared("IAM", 5.0, &["*"]) },
     // facts/aws.md 9.6, DynamoDB API DescribeContinuousBackups; the others are not published, assumed.
     each(DYNAMODB, 5.0, &["TagResource", "UntagResource"]),
     each(DYNAMODB, 10.0, &["ListTagsOfResource", "DescribeContinuousBackups"]),

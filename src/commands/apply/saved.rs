@@ -23,11 +23,11 @@ pub(super) async fn run(globals: &Globals, args: &ApplyArgs, file: &Path, screen
     let saved = planfile::read(file)?;
     let refusal = Refusal { file, format: args.run.format };
     check_flags(args, &saved)?;
-    refusal.check(before_any_call(globals, &saved), screen)?;
+    refusal.check(&before_any_call(globals, &saved), screen)?;
     let stack = load(args, &saved, screen)?;
     let opened = enter(globals, stack, screen).await?;
     let place = Place::of(&opened.aws.place, endpoint(globals, &opened.aws));
-    refusal.check(elsewhere(&saved.place, &place), screen)?;
+    refusal.check(&elsewhere(&saved.place, &place), screen)?;
     let operation = if saved.goal.destroy { "destroy" } else { "apply" };
     let work = async |guard: &Guard| alone(globals, args, (&saved, &refusal), &opened, guard, screen).await;
     guarded(&opened, operation, &args.run, screen, work).await
@@ -42,10 +42,10 @@ async fn alone(
     guard: &Guard,
     screen: &Screen,
 ) -> Result<u8, Failure> {
-    let live = opened.observe().await;
+    let live = opened.observe_for(&saved.goal, screen).await;
     let plan = plan::make(&opened.stack, &opened.graph, &live, &opened.aws.place, &saved.goal);
     check_readable(&live, &plan, screen)?;
-    refusal.check(compare(saved, &keep(globals, opened, &plan, &saved.goal)?), screen)?;
+    refusal.check(&compare(saved, &keep(globals, opened, &plan, &saved.goal)?), screen)?;
     carry_out(globals, args, saved, (opened, &plan, guard), screen).await
 }
 
@@ -142,20 +142,20 @@ struct Refusal<'a> {
 
 impl Refusal<'_> {
     /// Fails when something has moved, and names it.
-    fn check(&self, moved: Vec<Moved>, screen: &Screen) -> Result<(), Failure> {
+    fn check(&self, moved: &[Moved], screen: &Screen) -> Result<(), Failure> {
         if moved.is_empty() {
             return Ok(());
         }
         if self.format == RunFormat::Json {
             let lines = JsonLines::new(screen);
-            for one in &moved {
+            for one in moved {
                 lines.line("error", "diagnostic", &one.to_string(), json!({"severity": "error", "moved": one}));
             }
         }
         let list: String = moved.iter().map(|one| format!("\n  {one}")).collect();
         let file = self.file.display();
         let message = format!("the plan in {file} no longer holds, and nothing was changed; this has moved:{list}");
-        Err(Failure::new(message).help(help(&moved)))
+        Err(Failure::new(message).help(help(moved)))
     }
 }
 

@@ -1,8 +1,8 @@
 //! Log groups in Terraform: `aws_cloudwatch_log_group`.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::kind::{Attributes, Draft, Found, Import, Peers, Piece, Terraform};
+use crate::kind::{Attributes, CloudFormation, Draft, Found, Import, Peers, Piece, TagForm, Terraform, properties};
 
 pub(super) const PEERS: Peers = Peers {
     terraform: Some(Terraform {
@@ -14,6 +14,12 @@ pub(super) const PEERS: Peers = Peers {
         physical: &[],
         read,
         imports,
+    }),
+    cloudformation: Some(CloudFormation {
+        kind: "AWS::Logs::LogGroup",
+        identifier: ("LogGroupName", "name"),
+        tags: TagForm::List,
+        properties: describe,
     }),
 };
 
@@ -29,4 +35,16 @@ fn read(from: &Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) -> Result<(),
 
 fn imports(found: &Found) -> Vec<Import> {
     Import::whole("aws_cloudwatch_log_group", &found.physical)
+}
+
+fn describe(found: &Found) -> Result<Map<String, Value>, String> {
+    let fields = [
+        ("log_group_class", "LogGroupClass"),
+        ("retention_in_days", "RetentionInDays"),
+        ("kms_key_id", "KmsKeyId"),
+        ("deletion_protection_enabled", "DeletionProtectionEnabled"),
+    ];
+    let mut all = properties(found, &fields);
+    all.insert("LogGroupName".to_owned(), found.outputs.get("name").cloned().unwrap_or_default());
+    Ok(all)
 }

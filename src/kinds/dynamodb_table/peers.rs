@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::kind::{Attributes, Draft, Found, Import, Peers, Piece, Terraform};
+use crate::kind::{
+    Attributes, CloudFormation, Draft, Found, Import, Peers, Piece, TagForm, Terraform, pascal, properties,
+};
 
 pub(super) const PEERS: Peers = Peers {
     terraform: Some(Terraform {
@@ -16,6 +18,12 @@ pub(super) const PEERS: Peers = Peers {
         physical: &[],
         read,
         imports,
+    }),
+    cloudformation: Some(CloudFormation {
+        kind: "AWS::DynamoDB::Table",
+        identifier: ("TableName", "name"),
+        tags: TagForm::List,
+        properties: describe,
     }),
 };
 
@@ -110,4 +118,83 @@ fn pruned(mut value: Value) -> Value {
 
 fn imports(found: &Found) -> Vec<Import> {
     Import::whole("aws_dynamodb_table", &found.physical)
+}
+
+fn describe(found: &Found) -> Result<Map<String, Value>, String> {
+    let spec = &found.spec;
+    let fields = [
+        ("billing_mode", "BillingMode"),
+        ("provisioned_throughput", "ProvisionedThroughput"),
+        ("on_demand_throughput", "OnDemandThroughput"),
+        ("table_class", "TableClass"),
+        ("deletion_protection_enabled", "DeletionProtectionEnabled"),
+    ];
+    let mut all = properties(found, &fields);
+    all.insert("TableName".to_owned(), found.outputs.get("name").cloned().unwrap_or_default());
+    let mut types = Map::new();
+    all.insert("KeySchema".to_owned(), key_schema(spec, &mut types));
+    for (field, property) in
+        [("global_secondary_indexes", "GlobalSecondaryIndexes"), ("local_secondary_indexes", "LocalSecondaryIndexes")]
+    {
+        let indexes = spec.get(field).and_then(Value::as_array).into_iter().flatten();
+        let indexes: Vec<Value> = indexes.map(|index| index_of(index, spec, &mut types)).collect();
+        if !indexes.is_empty() {
+            all.insert(property.to_owned(), indexes.into());
+        }
+    }
+    let types = types.into_iter().map(|(name, kind)| json!({"AttributeName": name, "AttributeType": kind}));
+    all.insert("AttributeDefinitions".to_owned(), types.collect());
+    set_options(spec, &mut all);
+    Ok(all)
+}
+
+/// Returns a key schema, and notes the types of its attributes.
+fn key_schema(of: &Value, types: &mut Map<String, Value>) -> Value {
+    let mut schema = Vec::new();
+    for (field, role) in [("hash_key", "HASH"), ("range_key", "RANGE")] {
+        let Some(name) = of.pointer(&format!("/{field}/name")).and_then(Value::as_str) else { continue };
+        types.insert(name.to_owned(), of.pointer(&format!("/{field}/type")).cloned().unwrap_or_default());
+        schema.push(json!({"AttributeName": name, "KeyType": role}));
+    }
+    schema.into()
+}
+
+fn index_of(index: &Value, table: &Value, types: &mut Map<String, Value>) -> Value {
+    let mut keys = index.clone();
+    if keys.get("hash_key").is_none() {
+        keys["hash_key"] = table.get("hash_key").cloned().unwrap_or_default();
+    }
+    let mut fields = Map::new();
+    fields.insert("IndexName".to_owned(), index.get("index_name").cloned().unwrap_or_default());
+    fields.insert("KeySchema".to_owned(), key_schema(&keys, types));
+    let options = [
+        ("projection", "Projection"),
+        ("provisioned_throughput", "ProvisionedThroughput"),
+        ("on_demand_throughput", "OnDemandThroughput"),
+    ];
+    let option = |(field, property): (&str, &str)| Some((property.to_owned(), pascal(index.get(field)?)?));
+    fields.extend(options.into_iter().filter_map(option));
+    fields.into()
+}
+
+fn set_options(spec: &Value, all: &mut Map<String, Value>) {
+    let mut set = |property: &str, value: Value| all.insert(property.to_owned(), value);
+    if let Some(attribute) = spec.pointer("/time_to_live/attribute_name") {
+        set("TimeToLiveSpecification", json!({"AttributeName": attribute, "Enabled": true}));
+    }
+    if spec.pointer("/point_in_time_recovery/enabled") == Some(&true.into()) {
+        let days = spec.pointer("/point_in_time_recovery/recovery_period_in_days");
+        let recovery = json!({"PointInTimeRecoveryEnabled": true, "RecoveryPeriodInDays": days});
+        set("PointInTimeRecoverySpecification", recovery);
+    }
+    if let Some(view) = spec.get("stream_view_type").filter(|view| !view.is_null()) {
+        set("StreamSpecification", json!({"StreamViewType": view}));
+    }
+    if spec.pointer("/sse_specification/enabled") == Some(&true.into()) {
+        let mut encryption = json!({"SSEEnabled": true, "SSEType": "KMS"});
+        if let Some(key) = spec.pointer("/sse_specification/kms_master_key_id").filter(|key| !key.is_null()) {
+            encryption["KMSMasterKeyId"] = key.clone();
+        }
+        set("SSESpecification", encryption);
+    }
 }

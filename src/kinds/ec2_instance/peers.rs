@@ -1,8 +1,8 @@
 //! Instances in Terraform: `aws_instance` and `aws_spot_instance_request`.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::kind::{Attributes, Draft, Found, Import, Peers, Piece, Terraform};
+use crate::kind::{Attributes, CloudFormation, Draft, Found, Import, Peers, Piece, TagForm, Terraform, properties};
 
 const SPOT: &str = "aws_spot_instance_request";
 
@@ -16,6 +16,12 @@ pub(super) const PEERS: Peers = Peers {
         physical: &["spot_instance_id", "id"],
         read,
         imports,
+    }),
+    cloudformation: Some(CloudFormation {
+        kind: "AWS::EC2::Instance",
+        identifier: ("InstanceId", "id"),
+        tags: TagForm::List,
+        properties: describe,
     }),
 };
 
@@ -50,14 +56,8 @@ fn read(from: &Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) -> Result<(),
         None => draft
             .leave("metadata_options", "the state file does not tell its metadata_options; they are left as they are"),
     }
-    draft.set(
-        "credit_specification",
-        from.block("credit_specification").map(|credits| credits.renamed(&[("cpu_credits", "cpu_credits")])),
-    );
-    draft.set("root_block_device", from.block("root_block_device").map(|device| volume(&device)));
-    let devices = from.blocks("ebs_block_device").into_iter().filter(|device| device.flag("delete_on_termination"));
-    let devices = devices.filter_map(|device| Some((device.text("device_name")?.to_owned(), volume(&device))));
-    draft.set("block_devices", Value::Object(devices.collect::<Map<_, _>>()));
+    read_credits(from, draft);
+    note_volumes(from, draft);
     Ok(())
 }
 
@@ -86,7 +86,7 @@ fn read_script(from: &Attributes<'_>, draft: &mut Draft) {
     let hashed = |text: &str| text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     match (from.text("user_data"), from.text("user_data_base64")) {
         (None, None) => {}
-        (Some(text), None) if !hashed(text) => draft.set("user_data", serde_json::json!({"text": text})),
+        (Some(text), None) if !hashed(text) => draft.set("user_data", json!({"text": text})),
         _ => draft.leave(
             "user_data_text",
             "the state file has only a hash of its user data, which is left as it is: before the machine is ever made anew, write `user_data:` and remove ignore_changes",
@@ -94,18 +94,52 @@ fn read_script(from: &Attributes<'_>, draft: &mut Draft) {
     }
 }
 
-fn volume(device: &Attributes<'_>) -> Value {
-    let names = ["volume_size", "volume_type", "encrypted", "kms_key_id", "delete_on_termination"];
-    let mut fields = device.renamed(&names.map(|name| (name, name)));
-    if let Some(fields) = fields.as_object_mut() {
-        // What everybody has is not worth a line.
-        fields.retain(|name, value| {
-            !(name == "encrypted" && value == false || name == "delete_on_termination" && value == true)
-        });
+/// Reads CPU credits where they are not what the type has anyway (EC2 user guide: T2 has `standard`, all later ones
+/// `unlimited`).
+fn read_credits(from: &Attributes<'_>, draft: &mut Draft) {
+    let usual =
+        if from.text("instance_type").is_some_and(|kind| kind.starts_with("t2.")) { "standard" } else { "unlimited" };
+    let credits = from.block("credit_specification").and_then(|credits| credits.text("cpu_credits"));
+    draft.set(
+        "credit_specification",
+        credits.filter(|credits| *credits != usual).map(|credits| json!({"cpu_credits": credits})),
+    );
+}
+
+/// Volumes are not described: a state file tells of all of them, those of the image included, and one that has grown
+/// since would make the machine anew.
+fn note_volumes(from: &Attributes<'_>, draft: &mut Draft) {
+    let own = !from.blocks("ebs_block_device").is_empty();
+    if own || from.block("root_block_device").is_some_and(|root| root.flag("encrypted")) {
+        draft.note("its volumes are left as they are: before the machine is ever made anew, write `root_block_device:` and `block_devices:`");
     }
-    fields
 }
 
 fn imports(found: &Found) -> Vec<Import> {
     Import::whole("aws_instance", &found.physical)
+}
+
+fn describe(found: &Found) -> Result<Map<String, Value>, String> {
+    if found.spec.get("spot") == Some(&true.into()) {
+        return Err("CloudFormation describes spot instances by launch templates only".to_owned());
+    }
+    let fields = [
+        ("image_id", "ImageId"),
+        ("instance_type", "InstanceType"),
+        ("key_name", "KeyName"),
+        ("subnet_id", "SubnetId"),
+        ("security_group_ids", "SecurityGroupIds"),
+        ("iam_instance_profile", "IamInstanceProfile"),
+        ("monitoring", "Monitoring"),
+        ("disable_api_termination", "DisableApiTermination"),
+        ("source_dest_check", "SourceDestCheck"),
+        ("ebs_optimized", "EbsOptimized"),
+        ("instance_initiated_shutdown_behavior", "InstanceInitiatedShutdownBehavior"),
+        ("tenancy", "Tenancy"),
+    ];
+    let mut all = properties(found, &fields);
+    if let Some(script) = found.spec.get("user_data_text").filter(|script| !script.is_null()) {
+        all.insert("UserData".to_owned(), json!({"Fn::Base64": script}));
+    }
+    Ok(all)
 }

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::kind::{Attributes, Draft, Found, Import, Peers, Piece, Terraform};
+use crate::kind::{
+    Attributes, CloudFormation, Draft, Found, Import, Peers, Piece, TagForm, Terraform, pascal, properties,
+};
 
 const RULE: &str = "aws_security_group_rule";
 const INGRESS: &str = "aws_vpc_security_group_ingress_rule";
@@ -18,6 +20,12 @@ pub(super) const PEERS: Peers = Peers {
         physical: &["id"],
         read,
         imports,
+    }),
+    cloudformation: Some(CloudFormation {
+        kind: "AWS::EC2::SecurityGroup",
+        identifier: ("Id", "id"),
+        tags: TagForm::List,
+        properties: describe,
     }),
 };
 
@@ -91,4 +99,33 @@ fn distinct(rules: impl Iterator<Item = Value>) -> Vec<Value> {
 
 fn imports(found: &Found) -> Vec<Import> {
     Import::whole("aws_security_group", &found.physical)
+}
+
+fn describe(found: &Found) -> Result<Map<String, Value>, String> {
+    let mut all = properties(found, &[("description", "GroupDescription"), ("vpc_id", "VpcId")]);
+    all.insert("GroupName".to_owned(), found.outputs.get("name").cloned().unwrap_or_default());
+    let own = found.outputs.get("id").cloned().unwrap_or_default();
+    for (field, property, other) in [
+        ("ingress", "SecurityGroupIngress", "SourceSecurityGroupId"),
+        ("egress", "SecurityGroupEgress", "DestinationSecurityGroupId"),
+    ] {
+        let rules = found.spec.get(field).and_then(Value::as_array).into_iter().flatten().filter_map(pascal);
+        let rules: Vec<Value> = rules.map(|rule| for_side(rule, other, &own)).collect();
+        if !rules.is_empty() {
+            all.insert(property.to_owned(), rules.into());
+        }
+    }
+    Ok(all)
+}
+
+/// Writes a rule for its direction.
+fn for_side(mut rule: Value, other: &str, own: &Value) -> Value {
+    let Some(fields) = rule.as_object_mut() else { return rule };
+    if let Some(group) = fields.remove("SourceSecurityGroupId") {
+        fields.insert(other.to_owned(), if group == "self" { own.clone() } else { group });
+    }
+    if let Some(list) = fields.remove("PrefixListId") {
+        fields.insert(other.replace("SecurityGroupId", "PrefixListId"), list);
+    }
+    rule
 }

@@ -1,6 +1,9 @@
 //! Instance profiles in Terraform: `aws_iam_instance_profile`.
 
-use crate::kind::{Attributes, Draft, Found, Import, Peers, Piece, Terraform};
+use serde_json::{Map, Value};
+
+use crate::kind::{Attributes, CloudFormation, Draft, Found, Import, Peers, Piece, TagForm, Terraform};
+use crate::kinds::iam::path_of as path;
 
 pub(super) const PEERS: Peers = Peers {
     terraform: Some(Terraform {
@@ -13,6 +16,12 @@ pub(super) const PEERS: Peers = Peers {
         read,
         imports,
     }),
+    cloudformation: Some(CloudFormation {
+        kind: "AWS::IAM::InstanceProfile",
+        identifier: ("InstanceProfileName", "name"),
+        tags: TagForm::None,
+        properties: describe,
+    }),
 };
 
 fn read(from: &Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) -> Result<(), String> {
@@ -22,4 +31,13 @@ fn read(from: &Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) -> Result<(),
 
 fn imports(found: &Found) -> Vec<Import> {
     Import::whole("aws_iam_instance_profile", &found.physical)
+}
+
+fn describe(found: &Found) -> Result<Map<String, Value>, String> {
+    let mut all = Map::new();
+    all.insert("InstanceProfileName".to_owned(), found.outputs.get("name").cloned().unwrap_or_default());
+    all.insert("Path".to_owned(), path(found).into());
+    let roles: Vec<Value> = found.spec.get("role").filter(|role| !role.is_null()).cloned().into_iter().collect();
+    all.insert("Roles".to_owned(), roles.into());
+    Ok(all)
 }

@@ -1,6 +1,9 @@
 //! Managed policies in Terraform: `aws_iam_policy`.
 
-use crate::kind::{Attributes, Draft, Found, Import, Peers, Piece, Terraform};
+use serde_json::{Map, Value};
+
+use crate::kind::{Attributes, CloudFormation, Draft, Found, Import, Peers, Piece, TagForm, Terraform, properties};
+use crate::kinds::iam::path_of as path;
 
 pub(super) const PEERS: Peers = Peers {
     terraform: Some(Terraform {
@@ -13,6 +16,12 @@ pub(super) const PEERS: Peers = Peers {
         read,
         imports,
     }),
+    cloudformation: Some(CloudFormation {
+        kind: "AWS::IAM::ManagedPolicy",
+        identifier: ("PolicyArn", "arn"),
+        tags: TagForm::None,
+        properties: describe,
+    }),
 };
 
 fn read(from: &Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) -> Result<(), String> {
@@ -23,4 +32,12 @@ fn read(from: &Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) -> Result<(),
 
 fn imports(found: &Found) -> Vec<Import> {
     Import::whole("aws_iam_policy", &found.physical)
+}
+
+fn describe(found: &Found) -> Result<Map<String, Value>, String> {
+    let mut all = properties(found, &[("description", "Description")]);
+    all.insert("ManagedPolicyName".to_owned(), found.outputs.get("name").cloned().unwrap_or_default());
+    all.insert("Path".to_owned(), path(found).into());
+    all.insert("PolicyDocument".to_owned(), found.spec.get("policy_document").cloned().unwrap_or_default());
+    Ok(all)
 }

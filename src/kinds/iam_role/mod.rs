@@ -68,7 +68,10 @@ impl Kind for IamRole {
     }
 
     async fn observe(cx: &Cx, _: Option<&Spec>) -> Result<Option<Observed<Spec, RoleOutputs>>> {
-        let Some(role) = found(call::get(cx).await)? else { return Ok(None) };
+        if call::is_absent(cx).await {
+            return Ok(None);
+        }
+        let Some(role) = call::shared(cx, cx.key.handle()).await? else { return Ok(None) };
         let Some((inline, attached)) = found(tokio::try_join!(call::inline_policies(cx), call::attached_policies(cx)))?
         else {
             return Ok(None);
@@ -87,7 +90,7 @@ impl Kind for IamRole {
     /// Lists the roles on the stack's path; an adopted role on another path is found by its name only.
     async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
         let names = call::names_on_path(cx).await?;
-        let reads = stream::iter(names).map(|name| async move { found(call::get_named(cx, &name).await) });
+        let reads = stream::iter(names).map(|name| async move { call::shared(cx, &name).await });
         let roles: Vec<Option<Role>> = reads.buffered(iam::READS).try_collect().await?;
         let owned = roles.into_iter().flatten();
         let owned = owned.map(|role| Owned { physical: role.role_name, tags: iam::tags_of(role.tags) });

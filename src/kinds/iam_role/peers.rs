@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::kind::{Attributes, Draft, Found, Import, Peers, Piece, Terraform};
+use crate::kind::{Attributes, CloudFormation, Draft, Found, Import, Peers, Piece, TagForm, Terraform, properties};
+use crate::kinds::iam::path_of as path;
 use crate::kinds::policy::PolicyDocument;
 
 const POLICY: &str = "aws_iam_role_policy";
@@ -22,6 +23,12 @@ pub(super) const PEERS: Peers = Peers {
         physical: &[],
         read,
         imports,
+    }),
+    cloudformation: Some(CloudFormation {
+        kind: "AWS::IAM::Role",
+        identifier: ("RoleName", "name"),
+        tags: TagForm::List,
+        properties: describe,
     }),
 };
 
@@ -84,4 +91,27 @@ fn imports(found: &Found) -> Vec<Import> {
         Import { kind: ATTACHMENT, part, id: format!("{name}/{arn}") }
     }));
     all
+}
+
+fn describe(found: &Found) -> Result<Map<String, Value>, String> {
+    let fields = [
+        ("description", "Description"),
+        ("max_session_duration", "MaxSessionDuration"),
+        ("permissions_boundary", "PermissionsBoundary"),
+        ("managed_policy_arns", "ManagedPolicyArns"),
+    ];
+    let mut all = properties(found, &fields);
+    all.insert("RoleName".to_owned(), found.outputs.get("name").cloned().unwrap_or_default());
+    all.insert("Path".to_owned(), path(found).into());
+    all.insert(
+        "AssumeRolePolicyDocument".to_owned(),
+        found.spec.get("assume_role_policy").cloned().unwrap_or_default(),
+    );
+    let policies = found.spec.get("inline_policies").and_then(Value::as_object).into_iter().flatten();
+    let policies: Vec<Value> =
+        policies.map(|(name, document)| json!({"PolicyName": name, "PolicyDocument": document})).collect();
+    if !policies.is_empty() {
+        all.insert("Policies".to_owned(), policies.into());
+    }
+    Ok(all)
 }

@@ -16,6 +16,8 @@ pub(super) const PEERS: Peers = Peers {
         read,
         imports,
     }),
+    // Not among the types that CloudFormation can import.
+    cloudformation: None,
 };
 
 /// The stream of errors, which every application has.

@@ -1,6 +1,8 @@
 //! Streams in Terraform: `aws_kinesis_stream`.
 
-use crate::kind::{Attributes, Draft, Found, Import, Peers, Piece, Terraform};
+use serde_json::{Map, Value, json};
+
+use crate::kind::{Attributes, CloudFormation, Draft, Found, Import, Peers, Piece, TagForm, Terraform, properties};
 
 pub(super) const PEERS: Peers = Peers {
     terraform: Some(Terraform {
@@ -12,6 +14,12 @@ pub(super) const PEERS: Peers = Peers {
         physical: &[],
         read,
         imports,
+    }),
+    cloudformation: Some(CloudFormation {
+        kind: "AWS::Kinesis::Stream",
+        identifier: ("Name", "name"),
+        tags: TagForm::List,
+        properties: describe,
     }),
 };
 
@@ -38,4 +46,20 @@ fn read(from: &Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) -> Result<(),
 
 fn imports(found: &Found) -> Vec<Import> {
     Import::whole("aws_kinesis_stream", &found.physical)
+}
+
+fn describe(found: &Found) -> Result<Map<String, Value>, String> {
+    let fields = [
+        ("shard_count", "ShardCount"),
+        ("retention_period_hours", "RetentionPeriodHours"),
+        ("shard_level_metrics", "DesiredShardLevelMetrics"),
+        ("max_record_size_in_kib", "MaxRecordSizeInKiB"),
+    ];
+    let mut all = properties(found, &fields);
+    all.insert("Name".to_owned(), found.outputs.get("name").cloned().unwrap_or_default());
+    all.insert("StreamModeDetails".to_owned(), json!({"StreamMode": found.spec.get("stream_mode")}));
+    if let Some(key) = found.spec.get("kms_key_id").filter(|key| !key.is_null()) {
+        all.insert("StreamEncryption".to_owned(), json!({"EncryptionType": "KMS", "KeyId": key}));
+    }
+    Ok(all)
 }

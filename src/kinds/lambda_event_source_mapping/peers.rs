@@ -2,9 +2,9 @@
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::kind::{Attributes, Draft, Found, Import, Peers, Piece, Terraform};
+use crate::kind::{Attributes, CloudFormation, Draft, Found, Import, Peers, Piece, TagForm, Terraform, properties};
 
 pub(super) const PEERS: Peers = Peers {
     terraform: Some(Terraform {
@@ -16,6 +16,12 @@ pub(super) const PEERS: Peers = Peers {
         physical: &["uuid", "id"],
         read,
         imports,
+    }),
+    cloudformation: Some(CloudFormation {
+        kind: "AWS::Lambda::EventSourceMapping",
+        identifier: ("Id", ""),
+        tags: TagForm::List,
+        properties: describe,
     }),
 };
 
@@ -67,4 +73,35 @@ fn read(from: &Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) -> Result<(),
 
 fn imports(found: &Found) -> Vec<Import> {
     Import::whole("aws_lambda_event_source_mapping", &found.physical)
+}
+
+fn describe(found: &Found) -> Result<Map<String, Value>, String> {
+    let fields = [
+        ("event_source_arn", "EventSourceArn"),
+        ("function_name", "FunctionName"),
+        ("starting_position", "StartingPosition"),
+        ("starting_position_timestamp", "StartingPositionTimestamp"),
+        ("batch_size", "BatchSize"),
+        ("maximum_batching_window_in_seconds", "MaximumBatchingWindowInSeconds"),
+        ("parallelization_factor", "ParallelizationFactor"),
+        ("bisect_batch_on_function_error", "BisectBatchOnFunctionError"),
+        ("maximum_retry_attempts", "MaximumRetryAttempts"),
+        ("maximum_record_age_in_seconds", "MaximumRecordAgeInSeconds"),
+        ("tumbling_window_in_seconds", "TumblingWindowInSeconds"),
+        ("destination_config", "DestinationConfig"),
+        ("function_response_types", "FunctionResponseTypes"),
+        ("enabled", "Enabled"),
+        ("kms_key_arn", "KmsKeyArn"),
+        ("metrics_config", "MetricsConfig"),
+    ];
+    let mut all = properties(found, &fields);
+    let filters = found.spec.pointer("/filter_criteria/filters").and_then(Value::as_array).into_iter().flatten();
+    let filters: Vec<Value> = filters
+        .filter_map(|filter| filter.get("pattern"))
+        .map(|pattern| json!({"Pattern": pattern.as_str().map_or_else(|| pattern.to_string(), str::to_owned)}))
+        .collect();
+    if !filters.is_empty() {
+        all.insert("FilterCriteria".to_owned(), json!({"Filters": filters}));
+    }
+    Ok(all)
 }

@@ -300,7 +300,7 @@ async fn set_concurrency(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {
         let answer = client.delete_function_concurrency().function_name(name).send().await;
         answer.map(|_| ()).map_err(failed("DeleteFunctionConcurrency"))
     };
-    Wait::new("another update of the function to be over", LIMIT).retry(cx, in_progress, call).await
+    Wait::new("another update of the function to be over", cx.limit("update", LIMIT)).retry(cx, in_progress, call).await
 }
 
 async fn set_permissions(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {

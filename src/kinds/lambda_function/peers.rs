@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::kind::{Attributes, Draft, Found, Import, Peers, Piece, Terraform};
+use crate::kind::{
+    Attributes, CloudFormation, Draft, Found, Import, Peers, Piece, TagForm, Terraform, parameter, properties,
+};
 
 const PERMISSION: &str = "aws_lambda_permission";
 
@@ -16,6 +18,12 @@ pub(super) const PEERS: Peers = Peers {
         physical: &[],
         read,
         imports,
+    }),
+    cloudformation: Some(CloudFormation {
+        kind: "AWS::Lambda::Function",
+        identifier: ("FunctionName", "name"),
+        tags: TagForm::List,
+        properties: describe,
     }),
 };
 
@@ -125,4 +133,35 @@ fn imports(found: &Found) -> Vec<Import> {
     let permissions = found.spec.get("permissions").and_then(Value::as_object).into_iter().flat_map(Map::keys);
     all.extend(permissions.map(|id| Import { kind: PERMISSION, part: id.clone(), id: format!("{name}/{id}") }));
     all
+}
+
+fn describe(found: &Found) -> Result<Map<String, Value>, String> {
+    let fields = [
+        ("role", "Role"),
+        ("runtime", "Runtime"),
+        ("handler", "Handler"),
+        ("description", "Description"),
+        ("timeout", "Timeout"),
+        ("memory_size", "MemorySize"),
+        ("layers", "Layers"),
+        ("architectures", "Architectures"),
+        ("vpc_config", "VpcConfig"),
+        ("tracing_config", "TracingConfig"),
+        ("logging_config", "LoggingConfig"),
+        ("ephemeral_storage", "EphemeralStorage"),
+        ("dead_letter_config", "DeadLetterConfig"),
+        ("kms_key_arn", "KmsKeyArn"),
+        ("file_system_configs", "FileSystemConfigs"),
+        ("snap_start", "SnapStart"),
+        ("reserved_concurrent_executions", "ReservedConcurrentExecutions"),
+    ];
+    let mut all = properties(found, &fields);
+    all.insert("FunctionName".to_owned(), found.outputs.get("name").cloned().unwrap_or_default());
+    // AWS does not tell where code came from, and a template has to say where it lies.
+    all.insert("Code".to_owned(), json!({"S3Bucket": parameter("CodeBucket"), "S3Key": parameter("CodeKey")}));
+    let variables = found.spec.pointer("/environment/variables").and_then(Value::as_object);
+    if let Some(variables) = variables.filter(|variables| !variables.is_empty()) {
+        all.insert("Environment".to_owned(), json!({"Variables": variables}));
+    }
+    Ok(all)
 }

@@ -1,8 +1,8 @@
 //! Subscriptions in Terraform: `aws_sns_topic_subscription`.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::kind::{Attributes, Draft, Found, Import, Peers, Piece, Terraform};
+use crate::kind::{Attributes, CloudFormation, Draft, Found, Import, Peers, Piece, TagForm, Terraform, properties};
 
 pub(super) const PEERS: Peers = Peers {
     terraform: Some(Terraform {
@@ -14,6 +14,12 @@ pub(super) const PEERS: Peers = Peers {
         physical: &["arn"],
         read,
         imports,
+    }),
+    cloudformation: Some(CloudFormation {
+        kind: "AWS::SNS::Subscription",
+        identifier: ("Arn", "arn"),
+        tags: TagForm::None,
+        properties: describe,
     }),
 };
 
@@ -45,4 +51,33 @@ fn is_private(protocol: &str, endpoint: &str) -> bool {
 fn imports(found: &Found) -> Vec<Import> {
     let arn = found.outputs.get("arn").and_then(Value::as_str);
     arn.map(|arn| Import::whole("aws_sns_topic_subscription", arn)).unwrap_or_default()
+}
+
+fn describe(found: &Found) -> Result<Map<String, Value>, String> {
+    if found.outputs.get("arn").is_none_or(Value::is_null) {
+        return Err("nobody has confirmed it yet, so it has no ARN".to_owned());
+    }
+    let fields = [
+        ("topic_arn", "TopicArn"),
+        ("protocol", "Protocol"),
+        ("endpoint", "Endpoint"),
+        ("raw_message_delivery", "RawMessageDelivery"),
+        ("subscription_role_arn", "SubscriptionRoleArn"),
+    ];
+    let mut all = properties(found, &fields);
+    let documents = [
+        ("filter_policy", "FilterPolicy"),
+        ("redrive_policy", "RedrivePolicy"),
+        ("delivery_policy", "DeliveryPolicy"),
+        ("replay_policy", "ReplayPolicy"),
+    ];
+    for (field, property) in documents {
+        all.extend(
+            found.spec.get(field).filter(|value| !value.is_null()).map(|value| (property.to_owned(), value.clone())),
+        );
+    }
+    if all.contains_key("FilterPolicy") {
+        all.extend(properties(found, &[("filter_policy_scope", "FilterPolicyScope")]));
+    }
+    Ok(all)
 }

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::kind::{Attributes, Draft, Found, Import, Peers, Piece, Terraform};
+use crate::kind::{
+    Attributes, CloudFormation, Draft, Found, Import, Peers, Piece, TagForm, Terraform, pascal, properties,
+};
 
 const POLICY: &str = "aws_sns_topic_policy";
 
@@ -16,6 +18,12 @@ pub(super) const PEERS: Peers = Peers {
         physical: &[],
         read,
         imports,
+    }),
+    cloudformation: Some(CloudFormation {
+        kind: "AWS::SNS::Topic",
+        identifier: ("TopicArn", "arn"),
+        tags: TagForm::List,
+        properties: describe,
     }),
 };
 
@@ -59,4 +67,41 @@ fn logging(from: &Attributes<'_>, protocol: &str) -> Option<Value> {
 fn imports(found: &Found) -> Vec<Import> {
     let arn = found.outputs.get("arn").and_then(Value::as_str).unwrap_or(&found.physical);
     Import::whole("aws_sns_topic", arn)
+}
+
+fn describe(found: &Found) -> Result<Map<String, Value>, String> {
+    let fields = [
+        ("display_name", "DisplayName"),
+        ("kms_master_key_id", "KmsMasterKeyId"),
+        ("signature_version", "SignatureVersion"),
+        ("tracing_config", "TracingConfig"),
+        ("fifo_throughput_scope", "FifoThroughputScope"),
+    ];
+    let mut all = properties(found, &fields);
+    if found.spec.get("fifo_topic") == Some(&true.into()) {
+        all.extend(properties(
+            found,
+            &[("fifo_topic", "FifoTopic"), ("content_based_deduplication", "ContentBasedDeduplication")],
+        ));
+    }
+    all.insert("TopicName".to_owned(), found.outputs.get("name").cloned().unwrap_or_default());
+    all.extend(
+        found
+            .spec
+            .get("archive_policy")
+            .filter(|policy| !policy.is_null())
+            .map(|policy| ("ArchivePolicy".to_owned(), policy.clone())),
+    );
+    let logging = found.spec.get("delivery_status_logging").and_then(Value::as_object).into_iter().flatten();
+    let logging: Vec<Value> = logging
+        .map(|(protocol, logging)| {
+            let mut fields = pascal(logging).unwrap_or_default();
+            fields["Protocol"] = protocol.as_str().into();
+            fields
+        })
+        .collect();
+    if !logging.is_empty() {
+        all.insert("DeliveryStatusLogging".to_owned(), logging.into());
+    }
+    Ok(all)
 }

@@ -1,6 +1,10 @@
 //! Parameters in Terraform: `aws_ssm_parameter`.
 
-use crate::kind::{Attributes, Draft, Found, Import, Peers, Piece, Terraform};
+use serde_json::{Map, Value};
+
+use crate::kind::{
+    Attributes, CloudFormation, Draft, Found, Import, Peers, Piece, TagForm, Terraform, parameter, properties,
+};
 
 pub(super) const PEERS: Peers = Peers {
     terraform: Some(Terraform {
@@ -12,6 +16,12 @@ pub(super) const PEERS: Peers = Peers {
         physical: &[],
         read,
         imports,
+    }),
+    cloudformation: Some(CloudFormation {
+        kind: "AWS::SSM::Parameter",
+        identifier: ("Name", "name"),
+        tags: TagForm::Map,
+        properties: describe,
     }),
 };
 
@@ -35,4 +45,21 @@ fn read(from: &Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) -> Result<(),
 
 fn imports(found: &Found) -> Vec<Import> {
     Import::whole("aws_ssm_parameter", &found.physical)
+}
+
+fn describe(found: &Found) -> Result<Map<String, Value>, String> {
+    if found.spec.get("parameter_type") == Some(&"SecureString".into()) {
+        return Err("CloudFormation has no parameters of type SecureString".to_owned());
+    }
+    let fields = [
+        ("parameter_type", "Type"),
+        ("description", "Description"),
+        ("tier", "Tier"),
+        ("allowed_pattern", "AllowedPattern"),
+        ("data_type", "DataType"),
+    ];
+    let mut all = properties(found, &fields);
+    all.insert("Name".to_owned(), found.outputs.get("name").cloned().unwrap_or_default());
+    all.insert("Value".to_owned(), parameter("Value"));
+    Ok(all)
 }

@@ -111,7 +111,7 @@ static LIMITS: &[Limit] = &[
         ..shared("iam", 10.0, &["Get*", "List*"], "assumed: what a public tool takes, facts/aws.md 4.6")
     },
     Limit {
-        burst: 20.0,
+        burst: 10.0,
         scope: Scope::Global,
         ..shared("iam", 5.0, &["*"], "assumed: half of what reads have; facts/aws.md 4.6 says only slower")
     },

@@ -109,9 +109,11 @@ fn nothing_moves_by_itself() {
     assert_eq!(moves(|world| world.orders().status = Some("BUSY".to_owned())), "");
 }
 
+type Edit = fn(&mut World);
+
 #[test]
 fn what_has_moved_is_named() {
-    let table: &[(&str, fn(&mut World))] = &[
+    let table: &[(&str, Edit)] = &[
         ("field", |world| world.edit("ON_DEMAND", "PROVISIONED")),
         ("tag of the file", |world| world.edit("owner: me", "owner: us")),
         ("protect", |world| world.edit("mode: ON_DEMAND", "mode: ON_DEMAND, protect: true")),
