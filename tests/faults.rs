@@ -107,12 +107,13 @@ fn faults_that_stay_are_told_truthfully_and_the_next_run_goes_on() {
         ("slow", "timeout", "run the same command again"),
         ("html", page, "may have taken effect or not"),
         ("truncated", "the answer cannot be read (HTTP 200)", "may have taken effect or not"),
-        ("empty", "the answer cannot be read (HTTP 200)", "may have taken effect or not"),
         ("quota", "TopicLimitExceeded", "higher quota"),
         ("denied", "AuthorizationError", "credentials"),
     ] {
         let world = World::small().under(&json!({"rules": [{"what": what, "on": "sns:CreateTopic"}]}));
-        let output = world.apply().code(1).has("sns_topic.news: CreateTopic: ").has(says).has(help).has("3 added");
+        let output = world.apply();
+        assert!(output.stderr.contains("failed"), "{what}: {output}");
+        let output = output.code(1).has("sns_topic.news: CreateTopic: ").has(says).has(help).has("3 added");
         if ["throttle", "internal", "unavailable", "quota", "denied"].contains(&what) {
             assert!(output.stderr.contains("request id "), "{output}");
         }
@@ -168,7 +169,7 @@ fn what_happens_by_itself_is_seen_and_repaired() {
     let reservations = world.account.call(ec2.describe_instances().send()).reservations.unwrap();
     let instance = reservations[0].instances()[0].instance_id().unwrap();
     for (what, to) in
-        [("mapping-disabled", mapping), ("application-stop", &application), ("instance-failure", instance)]
+        [("mapping-disabled", mapping), ("application-stop", &application), ("spot-interruption", instance)]
     {
         world.listener.post("happen", &json!({"what": what, "to": to}));
     }
@@ -176,7 +177,7 @@ fn what_happens_by_itself_is_seen_and_repaired() {
     assert_eq!(shown.state(), Some("Disabled"));
     assert!(shown.last_processing_result().unwrap().starts_with("PROBLEM: Cannot access stream"));
     let shown = world.account.call(ec2.describe_instances().instance_ids(instance).send()).reservations.unwrap();
-    assert_eq!(shown[0].instances()[0].state_reason().unwrap().code(), Some("Server.ScheduledStop"));
+    assert_eq!(shown[0].instances()[0].state_reason().unwrap().code(), Some("Server.SpotInstanceTermination"));
     world.run(&["plan", "--detailed-exitcode"]).code(2);
     world.apply().code(0);
     world.in_sync();

@@ -6,6 +6,8 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
 
+use super::answer;
+
 /// What kind of failure it is; decides about retries and advice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
@@ -184,10 +186,8 @@ fn advice(class: Class) -> Option<&'static str> {
     })
 }
 
-/// Tells whether the answer is a page for people, as proxies and sign-in pages send.
 fn is_page<E>(error: &SdkError<E, HttpResponse>) -> bool {
-    let kind = error.raw_response().and_then(|response| response.headers().get("content-type"));
-    kind.is_some_and(|kind| kind.starts_with("text/html"))
+    error.raw_response().is_some_and(answer::is_page)
 }
 
 fn is_without_credentials(message: &str) -> bool {

@@ -1,5 +1,6 @@
 //! The way to AWS: clients, the context of a verb, errors, waiting and ownership marks.
 
+mod answer;
 pub mod error;
 pub mod guard;
 pub mod index;

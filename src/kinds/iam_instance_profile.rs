@@ -14,7 +14,7 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Wait};
 use crate::kind::{
-    Changes, Fault, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Right, Tags, Writes,
+    Changes, Class, Fault, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Right, Tags, Writes,
 };
 
 /// An IAM instance profile.
@@ -240,8 +240,20 @@ fn is_new(error: &KindError) -> bool {
 async fn add_role(cx: &Cx, role: &str) -> Result<()> {
     let name = cx.key.handle();
     let request = || cx.aws.iam().add_role_to_instance_profile().instance_profile_name(name).role_name(role);
-    let call = || async { request().send().await.map_err(failed("AddRoleToInstanceProfile")).map(|_| ()) };
+    let call = || async {
+        match request().send().await.map_err(failed("AddRoleToInstanceProfile")) {
+            // After a lost answer of our own call, the one place that a profile has is taken: by this role.
+            Err(error) if error.class == Class::Quota && holds(cx, role).await? => Ok(()),
+            other => other.map(|_| ()),
+        }
+    };
     iam::patient(cx, &format!("instance profile {name} and role {role} to be known"), is_new, call).await
+}
+
+/// Tells whether the profile has a role already.
+async fn holds(cx: &Cx, role: &str) -> Result<bool> {
+    let profile = found(get(cx, cx.key.handle()).await)?;
+    Ok(profile.as_ref().and_then(role_of).as_deref() == Some(role))
 }
 
 async fn remove_role(cx: &Cx, role: &str) -> Result<()> {

@@ -241,3 +241,24 @@ fn read<T: DeserializeOwned>(
 fn internal(cause: impl std::fmt::Display) -> Fault {
     Fault::with_status(500, "InternalFailure", format!("the local cloud's store failed: {cause}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::local::Input;
+
+    #[test]
+    fn rows_are_listed_from_the_first_to_the_last_of_a_prefix() {
+        const NAMES: Table = Table::regional("names");
+        let store = Store::memory().unwrap();
+        let call = Call::new("List", Input::Json(serde_json::Value::Null), 1);
+        let keys = ["a", "a/", "a/b", "a/é/c", "a/\u{10fffe}", "a0", "b"];
+        let listed = store.transaction(&call, |tx| {
+            keys.iter().try_for_each(|key| tx.put(NAMES, key, key))?;
+            tx.list_from::<String>(NAMES, "a/")
+        });
+        let listed: Vec<String> = listed.unwrap().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(listed, ["a/", "a/b", "a/é/c", "a/\u{10fffe}"]);
+        assert_eq!(store.transaction(&call, |tx| tx.list::<String>(NAMES)).unwrap().len(), keys.len());
+    }
+}
