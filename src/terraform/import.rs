@@ -9,7 +9,7 @@ use super::ids;
 use super::links::Links;
 use super::secrets::Secrets;
 use super::state::{Object, State};
-use crate::kind::{AnyKind, Attributes, Draft, Files, Naming, Piece, Tagging, Terraform};
+use crate::kind::{AnyKind, Attributes, Draft, Files, Piece, Tagging, Terraform};
 use crate::stack::reference::escape;
 use crate::stack::write::{Entry, Sheet};
 
@@ -68,11 +68,12 @@ pub fn import(mut state: State, kinds: &[&'static dyn AnyKind], options: &Option
     }
     let mut sorted = Sorted::of(state.objects, kinds);
     let region = sorted.keep_one_region();
-    let (mains, lost) = sorted.joined();
+    let (mains, mut lost) = sorted.joined();
+    let (mains, drafts) = readable(mains, &mut lost);
     let mut import = Import { secrets, links: links(&mains), ids: BTreeMap::new(), options, out: Imported::default() };
     import.ids = mains.iter().enumerate().map(|(index, main)| (index, main.id.clone())).collect();
-    for (index, main) in mains.iter().enumerate() {
-        import.object(index, main);
+    for (index, (main, draft)) in mains.iter().zip(drafts).enumerate() {
+        import.object(index, main, draft);
     }
     let mut out = import.outputs(&state.outputs);
     let deposed = state.deposed.into_iter().map(|(address, kind)| Unknown {
@@ -124,11 +125,7 @@ impl Sorted {
     }
 
     fn refuse(&mut self, object: &Object, reason: impl Into<String>) {
-        self.unknown.push(Unknown {
-            address: object.address.clone(),
-            kind: object.kind.clone(),
-            reason: reason.into(),
-        });
+        self.unknown.push(unknown(object, reason));
     }
 
     /// Keeps what lies in the region of most, since a stack has one.
@@ -159,8 +156,7 @@ impl Sorted {
         let mut lost = std::mem::take(&mut self.unknown);
         for piece in &self.pieces {
             if !attach(piece, &mut mains, &self.kinds) {
-                let reason = "what it belongs to is not among what is known of this state file".to_owned();
-                lost.push(Unknown { address: piece.address.clone(), kind: piece.kind.clone(), reason });
+                lost.push(unknown(piece, "what it belongs to is not among what is known of this state file"));
             }
         }
         (mains, lost)
@@ -183,6 +179,37 @@ fn attach<'a>(piece: &'a Object, mains: &mut [Main<'a>], kinds: &[Terraform]) ->
         }
     }
     found
+}
+
+/// Reads the fields of all objects; what cannot be read is unknown with all its parts, before anything refers to it.
+fn readable<'a>(mains: Vec<Main<'a>>, lost: &mut Vec<Unknown>) -> (Vec<Main<'a>>, Vec<Draft>) {
+    let (mut kept, mut drafts) = (Vec::new(), Vec::new());
+    for main in mains {
+        match draft_of(&main) {
+            Ok(draft) => {
+                kept.push(main);
+                drafts.push(draft);
+            }
+            Err(reason) => {
+                lost.extend(main.pieces.iter().map(|piece| unknown(piece, "what it belongs to is not taken over")));
+                lost.push(unknown(&main.object, reason));
+            }
+        }
+    }
+    (kept, drafts)
+}
+
+fn unknown(object: &Object, reason: impl Into<String>) -> Unknown {
+    Unknown { address: object.address.clone(), kind: object.kind.clone(), reason: reason.into() }
+}
+
+fn draft_of(main: &Main<'_>) -> Result<Draft, String> {
+    let pieces = main.pieces.iter();
+    let pieces: Vec<Piece<'_>> =
+        pieces.map(|piece| Piece { kind: &piece.kind, attributes: Attributes(&piece.attributes) }).collect();
+    let mut draft = Draft::default();
+    (main.peer.read)(&Attributes(&main.object.attributes), &pieces, &mut draft)?;
+    Ok(draft)
 }
 
 fn arn_of(object: &Object) -> Option<Vec<&str>> {
@@ -231,26 +258,13 @@ struct Import<'a> {
 }
 
 impl Import<'_> {
-    fn object(&mut self, index: usize, main: &Main<'_>) {
+    fn object(&mut self, index: usize, main: &Main<'_>, mut draft: Draft) {
         let own = Attributes(&main.object.attributes);
-        let pieces: Vec<Piece<'_>> = main
-            .pieces
-            .iter()
-            .map(|piece| Piece { kind: &piece.kind, attributes: Attributes(&piece.attributes) })
-            .collect();
-        let mut draft = Draft::default();
-        if let Err(reason) = (main.peer.read)(&own, &pieces, &mut draft) {
-            let (address, kind) = (main.object.address.clone(), main.object.kind.clone());
-            self.out.unknown.push(Unknown { address, kind, reason });
-            return;
-        }
         self.move_paths(main, &mut draft);
         prune(main.kind, &mut draft.fields);
         let fields = self.fields(index, main, &own, draft.clone());
         let physical = main.peer.physical.iter().find_map(|name| own.text(name));
-        if main.kind.naming() == Naming::Assigned || main.kind.type_name() == "ec2_security_group" {
-            self.out.adopt.extend(physical.map(|physical| (main.id.clone(), physical.to_owned())));
-        }
+        self.out.adopt.extend(physical.map(|physical| (main.id.clone(), physical.to_owned())));
         self.out.notes.extend(draft.notes.iter().map(|note| (main.id.clone(), note.clone())));
         let mut comment = vec![main.object.address.clone()];
         comment.extend(draft.notes);

@@ -202,7 +202,16 @@ fn functions_and_mappings() {
             "g",
             json!({"function_name": "f", "statement_id": "live", "qualifier": "live", "principal": "x"}),
         ),
-        ("aws_lambda_function", "image", json!({"function_name": "i", "package_type": "Image"})),
+        (
+            "aws_lambda_function",
+            "image",
+            json!({"function_name": "i", "arn": arn("lambda", "function:i"), "package_type": "Image"}),
+        ),
+        (
+            "aws_lambda_event_source_mapping",
+            "i",
+            json!({"uuid": "u-4", "event_source_arn": arn("sqs", "q"), "function_name": arn("lambda", "function:i")}),
+        ),
         (
             "aws_lambda_event_source_mapping",
             "s",
