@@ -19,7 +19,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::wait::Wait;
 use crate::aws::{index, marks};
 use crate::kind::{
-    Changes, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Peers, Place, Result, Right, Tags, Writes,
+    Changes, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Peers, Place,
+    Result, Right, Tags, Writes,
 };
 
 /// A DynamoDB table.

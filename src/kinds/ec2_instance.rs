@@ -26,7 +26,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{Look, Wait};
 use crate::kind::{
-    Changes, Check, Class, End, Fault, Files, Halt, Holder, Hop, Kind, KindError, Naming, Observed, Owned, Path, Peers, Result, Right, Side, Tags, Writes,
+    Changes, Check, Class, End, Fault, Files, Halt, Holder, Hop, Kind, KindError, Naming, Observed, Owned, Path, Peers,
+    Result, Right, Side, Tags, Writes,
 };
 
 /// An EC2 instance.

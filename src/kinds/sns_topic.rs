@@ -16,7 +16,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::wait::{IAM_LIMIT, Look, Wait};
 use crate::aws::{index, marks};
 use crate::kind::{
-    Changes, Child, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Peers, Place, Result, Right, Tags, Writes,
+    Changes, Child, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Peers,
+    Place, Result, Right, Tags, Writes,
 };
 
 /// An SNS topic.

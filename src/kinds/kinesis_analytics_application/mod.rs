@@ -26,7 +26,8 @@ use crate::aws::Cx;
 use crate::aws::error::{failed, found};
 use crate::aws::marks;
 use crate::kind::{
-    Changes, Check, Fault, Files, Grant, Halt, Hop, Key, Kind, Naming, Observed, Outputs, Owned, Path, Peers, Place, Result, Right, Tags, Writes,
+    Changes, Check, Fault, Files, Grant, Halt, Hop, Key, Kind, Naming, Observed, Outputs, Owned, Path, Peers, Place,
+    Result, Right, Tags, Writes,
 };
 
 /// A Kinesis Data Analytics application for SQL.

@@ -20,8 +20,8 @@ use crate::aws::Cx;
 use crate::aws::error::found;
 use crate::aws::{index, marks};
 use crate::kind::{
-    Changes, Check, End, Fault, Holder, Hop, Kind, Naming, Observed, Owned, Path, Peers, Place, Result, Right, Side, Tags,
-    Writes,
+    Changes, Check, End, Fault, Holder, Hop, Kind, Naming, Observed, Owned, Path, Peers, Place, Result, Right, Side,
+    Tags, Writes,
 };
 
 /// An event source mapping.
