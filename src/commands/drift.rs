@@ -114,7 +114,9 @@ async fn check(globals: &Globals, args: &DriftArgs, file: &Path, screen: &mut Sc
     drift::ignore::apply(&mut report, &stack.ignore, today());
     if args.who {
         let note = drift::who::ask(aws, &mut report).await;
-        note.iter().for_each(|note| screen.note(&format!("note: {}\n", safe(note))));
+        if let Some(note) = note {
+            screen.note(&format!("note: {}\n", safe(&note)));
+        }
     }
     Ok(report)
 }
