@@ -14,7 +14,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Wait};
 use crate::kind::{
-    Changes, Class, Fault, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Right, Tags, Writes,
+    Changes, Class, Fault, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Right, Tags,
+    Writes,
 };
 
 /// An IAM instance profile.
@@ -182,7 +183,7 @@ async fn get(cx: &Cx, name: &str) -> Result<InstanceProfile> {
 
 /// Reads a profile, once for all that look at the same time.
 async fn shared(cx: &Cx, name: &str) -> Result<Option<InstanceProfile>> {
-    let profile = found(cx.once(&format!("profile {name}"), get(cx, name)).await)?;
+    let profile = found(cx.once(&format!("profile {name}"), Box::pin(get(cx, name))).await)?;
     Ok(profile.map(|profile| (*profile).clone()))
 }
 

@@ -16,7 +16,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::wait::{IAM_LIMIT, Look, Wait};
 use crate::aws::{index, marks};
 use crate::kind::{
-    Changes, Child, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Peers, Place, Result, Right, Tags, Writes,
+    Changes, Child, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Peers,
+    Place, Result, Right, Tags, Writes,
 };
 
 /// An SNS topic.
@@ -274,7 +275,7 @@ pub(super) async fn topics_of_stack(cx: &Cx) -> Result<Vec<(String, Tags)>> {
 
 /// Reads the tags of a topic, once for the topic and its subscriptions.
 pub(super) async fn shared_tags(cx: &Cx, arn: &str) -> Result<Tags> {
-    Ok((*cx.once(&format!("tags of {arn}"), tags_of(cx, arn)).await?).clone())
+    Ok((*cx.once(&format!("tags of {arn}"), Box::pin(tags_of(cx, arn))).await?).clone())
 }
 
 /// Reads the tags of a topic.
