@@ -311,7 +311,9 @@ async fn find(
     swept: &[(&'static dyn AnyKind, Owned)],
     want: &Value,
 ) -> Result<Option<Found>, KindError> {
-    let known = (!is_unknown(want)).then_some(want);
+    // What is there is read by what is wanted even if some of that is still unknown, such as what refers to something
+    // that is missing; only a search needs all of it.
+    let known = resource.kind.normal(want).is_ok().then_some(want);
     let observe = async |physical: Option<String>| {
         let key = Key { physical, ..stack.key(resource) };
         resource.kind.observe(&Cx::new(aws.clone(), key), known).await
@@ -325,7 +327,7 @@ async fn find(
             return Ok(Some(found));
         }
     }
-    if known.is_none() { Ok(None) } else { observe(None).await }
+    if is_unknown(want) { Ok(None) } else { observe(None).await }
 }
 
 fn candidates<'a>(resource: &Resource, swept: &'a [(&'static dyn AnyKind, Owned)]) -> Vec<&'a Owned> {

@@ -7,9 +7,10 @@ use crate::aws::guard::Guard;
 use crate::cli::{DriftArgs, DriftClass, DriftFormat, Globals, StackArgs};
 use crate::drift::{self, Class, Report, reads};
 use crate::failure::Failure;
+use crate::kinds;
+use crate::live;
 use crate::report::{Screen, drift as report};
 use crate::session::{self, Wish};
-use crate::{kinds, live};
 
 /// Exit code when AWS is not as last applied.
 const DRIFT: u8 = 2;
@@ -82,7 +83,7 @@ fn command(globals: &Globals, args: &DriftArgs, file: &Path, secrets: &[String])
     words.join(" ")
 }
 
-/// Writes a word so that a shell reads it as one.
+/// Returns a word as a shell reads it as one.
 fn quoted(word: &str) -> String {
     let plain = |letter: char| letter.is_alphanumeric() || "-_./:=@%+,".contains(letter);
     if !word.is_empty() && word.chars().all(plain) {

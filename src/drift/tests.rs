@@ -123,7 +123,10 @@ fn what_cannot_be_read_makes_the_check_incomplete() {
     let unreadable = |what: &str| Unreadable { what: what.into(), error: KindError::invalid("AccessDenied") };
     let whole = Live { unreadable: vec![unreadable("jobs")], ..Live::default() };
     let told = report(&stack, &whole);
-    assert_eq!((told.entries[0].class, told.entries[0].mend.clone(), told.is_complete()), (Class::Unreadable, None, false));
+    assert_eq!(
+        (told.entries[0].class, told.entries[0].mend.clone(), told.is_complete()),
+        (Class::Unreadable, None, false)
+    );
     let found = BTreeMap::from([("jobs".to_owned(), applied(&stack))]);
     let listing = Live { found, unreadable: vec![unreadable("the tagging API")], ..Live::default() };
     let told = report(&stack, &listing);
@@ -138,7 +141,10 @@ fn what_left_the_file_is_an_orphan() {
     let orphan = Orphan { kind: stack.resources["jobs"].kind, id: "gone".into(), found };
     let found = BTreeMap::from([("jobs".to_owned(), applied(&stack))]);
     let told = report(&stack, &Live { found, orphans: vec![orphan], ..Live::default() });
-    assert_eq!((told.entries[1].class, told.entries[1].mend.as_deref()), (Class::Orphan, Some("stackctl apply stack.yaml")));
+    assert_eq!(
+        (told.entries[1].class, told.entries[1].mend.as_deref()),
+        (Class::Orphan, Some("stackctl apply stack.yaml"))
+    );
 }
 
 proptest! {
