@@ -54,7 +54,12 @@ pub enum Command {
     Validate(ValidateArgs),
     /// Show what apply would do
     Plan(PlanArgs),
-    /// Make AWS match the stack file
+    /// Make AWS match the stack file, or carry out a saved plan
+    ///
+    /// STACK may be a plan that `plan --out` has saved. Exactly that plan is carried out, without asking; when the stack
+    /// file, AWS, the account, the region, the variables or stackctl itself have moved since, nothing is done and what
+    /// has moved is named. Run it in the folder where the plan was made: the plan names its stack file from there.
+    /// Values of sensitive variables are not in a plan and have to be given again; those of others are.
     Apply(ApplyArgs),
     /// Delete what the stack owns, and prove that nothing is left
     Destroy(DestroyArgs),
@@ -63,11 +68,16 @@ pub enum Command {
     /// Tells what was changed in AWS from what was changed in the file. Exits with 0 when AWS is as last applied, 2 when
     /// it is not, and 3 when something could not be read.
     Drift(DriftArgs),
+    /// Show or end the lease of the run that changes the stack
+    #[command(subcommand)]
+    Lock(LockCommand),
     /// Print the least IAM policy for checking or deploying a stack
     Policy(PolicyArgs),
     /// Print the stack's outputs
     Output(OutputArgs),
-    /// Show the stack's live resources and their status
+    /// Show the stack's live resources and their status, or a saved plan
+    ///
+    /// STACK may be a plan that `plan --out` has saved: it is shown as `plan` did, and nothing is asked of AWS.
     Show(ShowArgs),
     /// Put the records of a file to a stream, as the Kinesis agent would
     Send(SendArgs),
@@ -79,8 +89,15 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Draw the stack's resources and what they need
     Graph(GraphArgs),
-    /// Print the JSON Schema of stack files, for editors
-    Schema,
+    /// Write what the stack has in AWS for another tool that is to take it over; reads only
+    Export(ExportArgs),
+    /// Make a stack file of a Terraform or OpenTofu state file, without asking AWS anything
+    ///
+    /// Reads what `terraform state pull` or `terraform show -json` writes. Secrets are not written: they become
+    /// variables. The command that it prints takes over what AWS has, without making anything anew.
+    ImportTerraform(ImportTerraformArgs),
+    /// Print the JSON Schema of stack files, for editors, or of a report
+    Schema(SchemaArgs),
     /// Print shell completions
     Completions {
         /// Shell to complete for
@@ -130,8 +147,8 @@ pub struct GoalArgs {
     /// Replace this resource although nothing forces it
     #[arg(long = "replace", value_name = "ID", value_delimiter = ',', env = "STACKCTL_REPLACE")]
     pub replace: Vec<String>,
-    /// Take over what already exists under this resource's name; `all` for every one
-    #[arg(long = "adopt", value_name = "ID|all", value_delimiter = ',', env = "STACKCTL_ADOPT")]
+    /// Take over what already exists under this resource's name, or by its identifier in AWS; `all` for every one
+    #[arg(long = "adopt", value_name = "ID[=PHYSICAL]|all", value_delimiter = ',', env = "STACKCTL_ADOPT")]
     pub adopt: Vec<String>,
     /// Delete what hangs on this resource and the file does not list, such as subscriptions; `all` for every resource
     #[arg(long = "prune", value_name = "ID|all", value_delimiter = ',', env = "STACKCTL_PRUNE")]
@@ -150,6 +167,9 @@ pub struct PlanArgs {
     /// Plan the deletion of everything
     #[arg(long, env = "STACKCTL_DESTROY", value_parser = BoolishValueParser::new())]
     pub destroy: bool,
+    /// Save the plan to this file, for `apply FILE` and `show FILE`; replaces an older plan and no other file
+    #[arg(long, value_name = "FILE", env = "STACKCTL_OUT")]
+    pub out: Option<PathBuf>,
     /// How to print the plan
     #[arg(long, value_enum, default_value_t = PlanFormat::Text, env = "STACKCTL_FORMAT")]
     pub format: PlanFormat,
@@ -196,11 +216,48 @@ pub struct RunArgs {
     #[arg(short = 'y', long, alias = "yes", env = "STACKCTL_AUTO_APPROVE", value_parser = BoolishValueParser::new())]
     pub auto_approve: bool,
     /// How many resources at once
-    #[arg(long, value_name = "N", default_value_t = 24, env = "STACKCTL_PARALLELISM")]
+    #[arg(long, value_name = "N", default_value_t = 64, env = "STACKCTL_PARALLELISM")]
     pub parallelism: usize,
+    /// How long to wait for another run that has the lease of the stack file's `lock:`, such as 10m; 0 fails at once
+    #[arg(long, value_name = "TIME", default_value = "0", env = "STACKCTL_LOCK_TIMEOUT")]
+    pub lock_timeout: String,
     /// How to print what happens
     #[arg(long, value_enum, default_value_t = RunFormat::Text, env = "STACKCTL_FORMAT")]
     pub format: RunFormat,
+}
+
+/// What can be done with the lease on a stack.
+#[derive(Debug, Clone, Subcommand)]
+pub enum LockCommand {
+    /// Show which run has the lease, or had it last
+    Show(LockShowArgs),
+    /// End the lease of another run
+    ///
+    /// A run at work learns it when it next renews its lease. It then starts nothing new, but what it has asked AWS for
+    /// by then goes on. The lease of a run that died needs none of this: it ends by itself.
+    Release(LockReleaseArgs),
+}
+
+/// Arguments of `lock show`.
+#[derive(Debug, Clone, Args)]
+pub struct LockShowArgs {
+    /// The stack.
+    #[command(flatten)]
+    pub stack: StackArgs,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = RunFormat::Text, env = "STACKCTL_FORMAT")]
+    pub format: RunFormat,
+}
+
+/// Arguments of `lock release`.
+#[derive(Debug, Clone, Args)]
+pub struct LockReleaseArgs {
+    /// The stack.
+    #[command(flatten)]
+    pub stack: StackArgs,
+    /// Do not ask
+    #[arg(short = 'y', long, alias = "yes", env = "STACKCTL_AUTO_APPROVE", value_parser = BoolishValueParser::new())]
+    pub auto_approve: bool,
 }
 
 /// Arguments of `drift`.
@@ -218,6 +275,9 @@ pub struct DriftArgs {
     /// How to print the report
     #[arg(long, value_enum, default_value_t = DriftFormat::Text, env = "STACKCTL_FORMAT")]
     pub format: DriftFormat,
+    /// Also write the report to a file in another format, from the same check
+    #[arg(long = "write", value_name = "FORMAT=FILE", env = "STACKCTL_WRITE", value_delimiter = ',')]
+    pub writes: Vec<String>,
     /// Exit with 0 whatever is found
     #[arg(long, env = "STACKCTL_REPORT_ONLY", value_parser = BoolishValueParser::new())]
     pub report_only: bool,
@@ -284,6 +344,23 @@ pub enum DriftFormat {
     Sarif,
     /// Annotations, step summary and outputs of GitHub Actions
     Github,
+}
+
+/// Arguments of `schema`.
+#[derive(Debug, Clone, Args)]
+pub struct SchemaArgs {
+    /// What is described
+    #[arg(long, value_enum, default_value_t = Described::Stack, env = "STACKCTL_OF")]
+    pub of: Described,
+}
+
+/// What has a JSON Schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Described {
+    /// Stack files
+    Stack,
+    /// Reports of `drift --format json`
+    Drift,
 }
 
 /// Arguments of `output`.
@@ -377,10 +454,56 @@ pub struct GraphArgs {
     pub format: GraphFormat,
 }
 
+/// Arguments of `export`.
+#[derive(Debug, Clone, Args)]
+pub struct ExportArgs {
+    /// The stack.
+    #[command(flatten)]
+    pub stack: StackArgs,
+    /// For which tool
+    #[arg(long, value_enum, env = "STACKCTL_FORMAT")]
+    pub format: ExportFormat,
+    /// Write the files into this folder instead of printing them; none of them may exist
+    #[arg(long, value_name = "DIR", env = "STACKCTL_WRITE")]
+    pub write: Option<PathBuf>,
+}
+
+/// The settings of the local cloud that make it like the real one on a bad day.
+const EXPERIMENTS: &str = "\
+Experiments, for this command and for --local (all off by default):
+  STACKCTL_LOCAL_LATENCY_MS    time of every request: 50, 20..80 or lognormal(40, 0.5)
+  STACKCTL_LOCAL_DELAY_MS      time of every change of state: 500, or kinesis=200,lambda=50
+  STACKCTL_LOCAL_IAM_DELAY_MS  time until others see changes in IAM
+  STACKCTL_LOCAL_ANALYTICS     retired: no new SQL applications, as in AWS; or open
+  STACKCTL_LOCAL_TROUBLE       faults as JSON: {\"rules\": [{\"what\": \"throttle\", \"on\": \"iam:*\", \"chance\": 0.1}]}
+                               what: throttle internal unavailable reset-before reset-after slow html truncated
+                               empty quota denied hold-before hold-after; which: on, only (reads, writes),
+                               calls, per (operation, resource), chance, times; ms for slow
+  STACKCTL_LOCAL_SEED          repeats what was left to chance
+
+While it runs: POST an experiment to /_local/trouble (GET shows what came of it), {\"call\": N} or {} to
+/_local/trouble/release, {\"what\": \"spot-interruption\", \"to\": \"i-1\"} to /_local/happen (or instance-failure,
+function-failure, function-idle, application-stop, mapping-disabled); GET /_local/journal lists all calls.";
+
+/// Arguments of `import-terraform`.
+#[derive(Debug, Clone, Args)]
+pub struct ImportTerraformArgs {
+    /// State file, version 4, or the output of `terraform show -json`
+    #[arg(value_name = "TFSTATE")]
+    pub state: PathBuf,
+    /// Write the stack file here instead of printing it; the file must not exist
+    #[arg(long, value_name = "FILE", env = "STACKCTL_WRITE")]
+    pub write: Option<PathBuf>,
+    /// Name of the stack [default: that of the state file or its folder]
+    #[arg(long, value_name = "NAME", env = "STACKCTL_NAME")]
+    pub name: Option<String>,
+}
+
 /// What can be done with the local cloud.
 #[derive(Debug, Clone, Subcommand)]
 pub enum LocalCommand {
     /// Serve the local cloud to boto3, the AWS CLI and other programs until interrupted
+    #[command(after_long_help = EXPERIMENTS)]
     Serve {
         /// Port on 127.0.0.1; 0 takes a free one
         #[arg(long, default_value_t = 4599, env = "STACKCTL_LOCAL_PORT")]
@@ -440,6 +563,15 @@ pub enum RunFormat {
     Text,
     /// For programs
     Json,
+}
+
+/// Tools that can take a stack over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// A template and a list of what to import into it
+    Cloudformation,
+    /// Import blocks, for Terraform 1.5 or later and OpenTofu
+    TerraformImport,
 }
 
 /// How graphs are drawn.

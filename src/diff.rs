@@ -145,6 +145,12 @@ impl Fields {
         covers(&self.uncompared, path)
     }
 
+    /// Tells whether AWS chooses a field's value where the file does not.
+    #[must_use]
+    pub fn is_computed(&self, path: &str) -> bool {
+        covers(&self.computed, path)
+    }
+
     /// Returns the paths of the fields that hold on to objects of a type: AWS does not delete what they name.
     pub fn pins<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a str> {
         self.pins.iter().filter(move |(_, to)| *to == kind).map(|(path, _)| path.as_str())
@@ -171,12 +177,6 @@ impl Fields {
     #[must_use]
     pub fn is_children(&self, path: &str) -> bool {
         covers(&self.children, path)
-    }
-
-    /// Tells whether AWS chooses the field's value when it is unset.
-    #[must_use]
-    pub fn is_computed(&self, path: &str) -> bool {
-        covers(&self.computed, path)
     }
 
     /// Tells whether a change of a field forces replacement.
@@ -318,7 +318,7 @@ impl Walk<'_> {
 
     fn skips(&self, path: &str, want: &Value) -> bool {
         self.fields.is_source(path)
-            || (want.is_null() && covers(&self.fields.computed, path))
+            || (want.is_null() && self.fields.is_computed(path))
             || self.ignore.iter().any(|pattern| path_matches(pattern, path))
     }
 

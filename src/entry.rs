@@ -25,6 +25,8 @@ const TERRAFORM_FLAGS: &[&str] = &[
     "-parallelism",
     "-chdir",
     "-json",
+    "-out",
+    "-lock-timeout",
 ];
 
 /// Runs the program.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::kind::{Class, KindError};
+use crate::kind::KindError;
 
 /// Why a command could not do its work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,8 +62,7 @@ impl fmt::Display for Failure {
 
 impl From<KindError> for Failure {
     fn from(error: KindError) -> Self {
-        let help = error.hint.clone().or_else(|| advice(&error).map(str::to_owned));
-        Self { help, ..Self::new(error.to_string()) }
+        Self { help: error.hint.clone(), ..Self::new(error.to_string()) }
     }
 }
 
@@ -71,16 +70,5 @@ impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         let style = if error.kind() == std::io::ErrorKind::BrokenPipe { Style::Silent } else { Style::Plain };
         Self { style, ..Self::new(error.to_string()) }
-    }
-}
-
-fn advice(error: &KindError) -> Option<&'static str> {
-    match error.class {
-        Class::Denied => {
-            Some("check which credentials are in use (AWS_PROFILE, AWS_ACCESS_KEY_ID) and what they may do")
-        }
-        Class::Unreachable => Some("check the network, the region and --endpoint-url"),
-        Class::Throttled => Some("wait a little and run the same command again"),
-        _ => None,
     }
 }

@@ -8,6 +8,7 @@
 mod changes;
 mod erased;
 mod path;
+mod peers;
 mod writes;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,10 @@ use crate::diff::{Change, Fields};
 pub use changes::Changes;
 pub use erased::Erased;
 pub use path::{Check, End, Holder, Hop, Need, Path, Side, State};
+pub use peers::{
+    Attributes, CloudFormation, Draft, Import, PARAMETER, Peers, Piece, TagForm, Terraform, parameter, pascal,
+    pascal_word, properties,
+};
 pub use writes::{AnyWrites, Right, Writes};
 
 /// Result of a verb.
@@ -245,6 +250,8 @@ pub trait Kind: Send + Sync + 'static {
     const GRANTS: &'static [Grant] = &[];
     /// What it is on the way of data.
     const PATH: Path = Path::NONE;
+    /// What other tools call its objects.
+    const PEERS: Peers = Peers::NONE;
 
     /// Wanted and found state.
     type Spec: Serialize + DeserializeOwned + JsonSchema + Clone + fmt::Debug + Send + Sync + 'static;
@@ -419,6 +426,10 @@ pub trait AnyKind: Send + Sync {
     async fn observe(&self, cx: &Cx, want: Option<&Value>) -> Result<Option<Found>>;
     /// What it is on the way of data.
     fn path(&self) -> Path;
+    /// What other tools call its objects.
+    fn peers(&self) -> Peers {
+        Peers::NONE
+    }
     /// See [`Kind::hops`].
     fn hops(&self, spec: &Value) -> Vec<Hop>;
     /// See [`Kind::role`].

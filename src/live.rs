@@ -2,22 +2,25 @@
 //!
 //! Reads only. What it finds is data for [`crate::plan`].
 
+mod beside;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt};
 use serde_json::Value;
 
-use crate::aws::error::failed;
-use crate::aws::{Aws, Cx, marks};
+use crate::aws::memo::Memo;
+use crate::aws::{Aws, Cx, index, marks};
 use crate::diff::is_unknown;
-use crate::kind::{AnyKind, Child, Found, Halt, Key, KindError, Naming, Outputs, Owned, Place, Tagging, Tags};
+use crate::kind::{AnyKind, Found, Halt, Key, KindError, Naming, Outputs, Owned, Place, Tagging, Tags};
 use crate::stack::reference::Reference;
 use crate::stack::resolve::fill;
 use crate::stack::{Resource, Stack};
+pub use beside::{extras, remains};
 
-/// How many questions are asked at once.
-const CONCURRENCY: usize = 24;
+/// How many questions are asked at once. They wait for the rates of different APIs, so none should hold up the others.
+const CONCURRENCY: usize = 100;
 
 /// What AWS has of a stack.
 #[derive(Debug, Clone, Default)]
@@ -87,6 +90,28 @@ pub fn wanted(stack: &Stack, place: &Place, resource: &Resource, outputs: &BTree
     resource.kind.normal(&filled).unwrap_or(filled)
 }
 
+/// One look at a stack: whom to ask, and what is asked once for all.
+struct Look<'a> {
+    aws: &'a Arc<Aws>,
+    stack: &'a Stack,
+    memo: Arc<Memo>,
+    given: &'a Given,
+}
+
+impl Look<'_> {
+    fn cx(&self, key: Key) -> Cx {
+        Cx::new(self.aws.clone(), key).with_memo(&self.memo)
+    }
+
+    /// Returns the surroundings of a look at a resource; what is wanted of it tells its tags.
+    fn at(&self, resource: &Resource, physical: Option<String>, want: Option<&Value>) -> Cx {
+        let key = Key { physical, ..self.stack.key(resource) };
+        let applied = |want| (marks::SPEC.to_owned(), hash(self.stack, resource, want));
+        let expected = want.map(|want| tags(self.stack, resource).into_iter().chain([applied(want)]).collect());
+        self.cx(key).expecting(expected)
+    }
+}
+
 /// Returns the tags that a resource is to have, without the hash of its spec.
 #[must_use]
 pub fn tags(stack: &Stack, resource: &Resource) -> Tags {
@@ -112,17 +137,32 @@ pub fn is_unmarked(resource: &Resource, found: &Found) -> bool {
     resource.kind.tagging() == Tagging::Full && !found.tags.contains_key(marks::SPEC)
 }
 
+/// Identifiers in AWS that the user gives, by logical id.
+pub type Given = BTreeMap<String, String>;
+
+/// Tells whether an object is the one that an identifier of the user's means: as its kind addresses it, or by an output.
+#[must_use]
+pub fn is_meant(found: &Found, given: &str) -> bool {
+    found.physical == given || found.outputs.values().any(|value| value.as_str() == Some(given))
+}
+
 /// Observes all resources of a stack, and sweeps for what it owns besides.
 pub async fn observe(aws: &Arc<Aws>, stack: &Stack, kinds: &[&'static dyn AnyKind]) -> Live {
+    observe_given(aws, stack, kinds, &Given::new()).await
+}
+
+/// The same, with identifiers of objects that only the user can tell.
+pub async fn observe_given(aws: &Arc<Aws>, stack: &Stack, kinds: &[&'static dyn AnyKind], given: &Given) -> Live {
     let mut live = Live::default();
+    let look = &Look { aws, stack, memo: Arc::default(), given };
     let mut outputs = predictions(stack, &aws.place);
     let (assigned, named): (Vec<_>, Vec<_>) = stack.resources.values().partition(|resource| needs_want(resource));
     // What has a name needs nothing of the sweep, and what has none can mostly be found by what it refers to, so all of
     // that goes at once; the sweep then tells whether it was the right one.
     let (swept, answers, guesses) = futures::join!(
-        sweep(aws, &stack.name, kinds, &mut live.unreadable),
-        look_all(aws, stack, named, &[], &outputs),
-        guess_all(aws, stack, &assigned, &outputs)
+        sweep(look, kinds, &mut live.unreadable),
+        look_all(look, named, &[], &outputs),
+        guess_all(look, &assigned, &outputs)
     );
     keep_all(&mut live, &mut outputs, answers);
     let confirmed: Looks = guesses.into_iter().filter(|(id, answer)| is_confirmed(stack, id, answer, &swept)).collect();
@@ -130,125 +170,34 @@ pub async fn observe(aws: &Arc<Aws>, stack: &Stack, kinds: &[&'static dyn AnyKin
         assigned.into_iter().filter(|resource| confirmed.iter().all(|(id, _)| *id != resource.id)).collect();
     keep_all(&mut live, &mut outputs, confirmed);
     let (late, early): (Vec<_>, Vec<_>) =
-        assigned.into_iter().partition(|resource| candidates(resource, &swept).len() != 1);
+        assigned.into_iter().partition(|resource| candidates(stack, resource, &swept).len() != 1);
     // What has no name of its own is found, or told from its twins, by what it refers to: that is looked at before.
     for wave in [early, late] {
-        let answers = look_all(aws, stack, wave, &swept, &outputs).await;
+        let answers = look_all(look, wave, &swept, &outputs).await;
         keep_all(&mut live, &mut outputs, answers);
     }
-    live.orphans = orphans(aws, stack, &swept, &live.found, &mut live.unreadable).await;
+    live.orphans = orphans(look, &swept, &live.found, &mut live.unreadable).await;
     live
-}
-
-/// Lists what hangs on the stack's objects and is neither the stack's nor another's; what cannot be listed is noted.
-/// Only what hangs on `parents` is asked for.
-pub async fn extras(
-    aws: &Arc<Aws>,
-    stack: &Stack,
-    live: &mut Live,
-    kinds: &[&'static dyn AnyKind],
-    parents: &(dyn Fn(&str) -> bool + Sync),
-) {
-    let owned = |found: &&Found| marks::stack_of(&found.tags) == Some(&stack.name);
-    let asked = stack.resources.values().filter(|resource| parents(&resource.id));
-    let objects = asked
-        .filter_map(|resource| Some((resource, live.found.get(&resource.id).filter(owned)?.physical.clone())))
-        .collect::<Vec<_>>();
-    let listings = objects.into_iter().map(|(resource, physical)| async move {
-        let key = Key { physical: Some(physical), ..stack.key(resource) };
-        (resource.id.clone(), resource.kind.children(&Cx::new(aws.clone(), key)).await)
-    });
-    let listings: Vec<_> = stream::iter(listings).buffer_unordered(CONCURRENCY).collect().await;
-    let mut children = Vec::new();
-    for (parent, answer) in listings {
-        match answer {
-            Ok(all) => children.extend(all.into_iter().map(|child| (parent.clone(), child))),
-            Err(error) => live.unreadable.push(hanging_on(&parent, error)),
-        }
-    }
-    let claimed = claimed(stack, live);
-    children.retain(|(_, child)| !claimed.contains(&(child.kind, child.physical.clone())));
-    live.extras = strangers(aws, stack, live, kinds, children).await;
-}
-
-fn hanging_on(parent: &str, error: KindError) -> Unreadable {
-    Unreadable { what: format!("{parent} (what hangs on it)"), error }
-}
-
-/// Looks at children that are not the stack's, and leaves out those that say that they are another's.
-async fn strangers(
-    aws: &Arc<Aws>,
-    stack: &Stack,
-    live: &mut Live,
-    kinds: &[&'static dyn AnyKind],
-    children: Vec<(String, Child)>,
-) -> Vec<Extra> {
-    let find = |child: &Child| kinds.iter().copied().find(|kind| kind.type_name() == child.kind);
-    let known = children.into_iter().filter_map(|(parent, child)| Some((parent, find(&child)?, child.physical)));
-    let looks = known.map(|(parent, kind, physical)| async move {
-        let key = Key { stack: stack.name.clone(), physical: Some(physical), ..Key::default() };
-        (parent, kind, kind.observe(&Cx::new(aws.clone(), key), None).await)
-    });
-    let looks: Vec<_> = stream::iter(looks).buffer_unordered(CONCURRENCY).collect().await;
-    let mut extras = Vec::new();
-    for (parent, kind, answer) in looks {
-        match answer {
-            Ok(Some(found)) if marks::stack_of(&found.tags).is_none() => extras.push(Extra { parent, kind, found }),
-            Ok(_) => {}
-            Err(error) => live.unreadable.push(hanging_on(&parent, error)),
-        }
-    }
-    extras.sort_by(|one, other| (&one.parent, &one.found.physical).cmp(&(&other.parent, &other.found.physical)));
-    extras
-}
-
-/// Looks for what AWS still shows of the resources that are gone: since when and why.
-pub async fn remains(aws: &Arc<Aws>, stack: &Stack, live: &mut Live) {
-    let is_gone = |resource: &&Resource| {
-        let unreadable = live.unreadable.iter().any(|unreadable| unreadable.what == resource.id);
-        !unreadable && !live.found.contains_key(&resource.id)
-    };
-    let gone: Vec<&Resource> = stack.resources.values().filter(is_gone).collect();
-    let looks = gone.into_iter().map(|resource| async move {
-        let answer = resource.kind.remains(&Cx::new(aws.clone(), stack.key(resource))).await;
-        // It is missing whether or not AWS still has something to say of it.
-        Some((resource.id.clone(), answer.ok().flatten()?))
-    });
-    let looks: Vec<_> = stream::iter(looks).buffer_unordered(CONCURRENCY).collect().await;
-    live.remains = looks.into_iter().flatten().collect();
-}
-
-/// Returns type and identifier of everything that is the stack's.
-fn claimed(stack: &Stack, live: &Live) -> BTreeSet<(&'static str, String)> {
-    let type_of = |id: &String| stack.resources.get(id).map(|resource| resource.kind.type_name());
-    let listed = live.found.iter().filter_map(|(id, found)| Some((type_of(id)?, found.physical.clone())));
-    let orphans = live.orphans.iter().map(|orphan| (orphan.kind.type_name(), orphan.found.physical.clone()));
-    listed.chain(orphans).collect()
 }
 
 type Looks = Vec<(String, Result<Option<Found>, KindError>)>;
 
 async fn look_all(
-    aws: &Arc<Aws>,
-    stack: &Stack,
+    look: &Look<'_>,
     resources: Vec<&Resource>,
     swept: &[(&'static dyn AnyKind, Owned)],
     outputs: &BTreeMap<String, Outputs>,
 ) -> Looks {
-    let looks = resources.into_iter().map(|resource| look(aws, stack, resource, swept, outputs));
+    let looks = resources.into_iter().map(|resource| look_at(look, resource, swept, outputs));
     stream::iter(looks).buffer_unordered(CONCURRENCY).collect().await
 }
 
 /// Looks for things without names by what is wanted of them, where that is known before anything is looked at.
-async fn guess_all(
-    aws: &Arc<Aws>,
-    stack: &Stack,
-    resources: &[&Resource],
-    outputs: &BTreeMap<String, Outputs>,
-) -> Looks {
-    let wants = resources.iter().map(|resource| (*resource, wanted(stack, &aws.place, resource, outputs)));
+async fn guess_all(look: &Look<'_>, resources: &[&Resource], outputs: &BTreeMap<String, Outputs>) -> Looks {
+    let open = resources.iter().filter(|resource| !look.given.contains_key(&resource.id));
+    let wants = open.map(|resource| (*resource, wanted(look.stack, &look.aws.place, resource, outputs)));
     let looks = wants.filter(|(_, want)| !is_unknown(want)).map(|(resource, want)| async move {
-        let cx = Cx::new(aws.clone(), stack.key(resource));
+        let cx = look.at(resource, None, Some(&want));
         (resource.id.clone(), resource.kind.observe(&cx, Some(&want)).await)
     });
     stream::iter(looks).buffer_unordered(CONCURRENCY).collect().await
@@ -261,7 +210,7 @@ fn is_confirmed(
     answer: &Result<Option<Found>, KindError>,
     swept: &[(&'static dyn AnyKind, Owned)],
 ) -> bool {
-    let marked = stack.resources.get(id).map(|resource| candidates(resource, swept)).unwrap_or_default();
+    let marked = stack.resources.get(id).map(|resource| candidates(stack, resource, swept)).unwrap_or_default();
     match (answer, &marked[..]) {
         (Ok(_), []) => true,
         (Ok(Some(found)), [only]) => only.physical == found.physical,
@@ -293,20 +242,18 @@ fn needs_want(resource: &Resource) -> bool {
     resource.kind.naming() == Naming::Assigned
 }
 
-async fn look(
-    aws: &Arc<Aws>,
-    stack: &Stack,
+async fn look_at(
+    look: &Look<'_>,
     resource: &Resource,
     swept: &[(&'static dyn AnyKind, Owned)],
     outputs: &BTreeMap<String, Outputs>,
 ) -> (String, Result<Option<Found>, KindError>) {
-    let want = wanted(stack, &aws.place, resource, outputs);
-    (resource.id.clone(), find(aws, stack, resource, swept, &want).await)
+    let want = wanted(look.stack, &look.aws.place, resource, outputs);
+    (resource.id.clone(), find(look, resource, swept, &want).await)
 }
 
 async fn find(
-    aws: &Arc<Aws>,
-    stack: &Stack,
+    look: &Look<'_>,
     resource: &Resource,
     swept: &[(&'static dyn AnyKind, Owned)],
     want: &Value,
@@ -314,25 +261,29 @@ async fn find(
     // What is there is read by what is wanted even if some of that is still unknown, such as what refers to something
     // that is missing; only a search needs all of it.
     let known = resource.kind.normal(want).is_ok().then_some(want);
-    let observe = async |physical: Option<String>| {
-        let key = Key { physical, ..stack.key(resource) };
-        resource.kind.observe(&Cx::new(aws.clone(), key), known).await
-    };
+    let observe =
+        async |physical: Option<String>| resource.kind.observe(&look.at(resource, physical, known), known).await;
     if !needs_want(resource) {
         return observe(None).await;
     }
     // The tagging API lists what was deleted, too, for a while: the first one that is there counts.
-    for physical in ranked(&candidates(resource, swept), want, stack, resource) {
+    for physical in ranked(&candidates(look.stack, resource, swept), want, look.stack, resource) {
         if let Some(found) = observe(Some(physical)).await? {
             return Ok(Some(found));
         }
     }
-    if is_unknown(want) { Ok(None) } else { observe(None).await }
+    let alike = if is_unknown(want) { None } else { observe(None).await? };
+    match (alike, look.given.get(&resource.id)) {
+        (Some(found), Some(given)) if is_meant(&found, given) => Ok(Some(found)),
+        (_, Some(given)) => observe(Some(given.clone())).await,
+        (alike, None) => Ok(alike),
+    }
 }
 
-fn candidates<'a>(resource: &Resource, swept: &'a [(&'static dyn AnyKind, Owned)]) -> Vec<&'a Owned> {
+fn candidates<'a>(stack: &Stack, resource: &Resource, swept: &'a [(&'static dyn AnyKind, Owned)]) -> Vec<&'a Owned> {
     let same = |kind: &dyn AnyKind, owned: &Owned| {
-        kind.type_name() == resource.kind.type_name() && marks::resource_of(&owned.tags) == Some(&resource.id)
+        let is_of = |id: &str| id == resource.id || stack.moved.get(id) == Some(&resource.id);
+        kind.type_name() == resource.kind.type_name() && marks::resource_of(&owned.tags).is_some_and(is_of)
     };
     swept.iter().filter(|(kind, owned)| same(*kind, owned)).map(|(_, owned)| owned).collect()
 }
@@ -347,20 +298,16 @@ fn ranked(candidates: &[&Owned], want: &Value, stack: &Stack, resource: &Resourc
 
 /// Lists what carries the stack's marks: by the tagging API where it can be relied on, else kind by kind.
 async fn sweep(
-    aws: &Arc<Aws>,
-    stack: &str,
+    look: &Look<'_>,
     kinds: &[&'static dyn AnyKind],
     unreadable: &mut Vec<Unreadable>,
 ) -> Vec<(&'static dyn AnyKind, Owned)> {
-    let indexed = |kind: &&'static dyn AnyKind| aws.tag_index_complete && kind.tag_index().is_some();
+    let indexed = |kind: &&'static dyn AnyKind| look.aws.tag_index_complete && kind.tag_index().is_some();
     let (by_index, by_kind): (Vec<_>, Vec<_>) = kinds.iter().copied().partition(indexed);
-    let listings = by_kind.into_iter().map(|kind| async move {
-        let key = Key { stack: stack.to_owned(), ..Key::default() };
-        (kind, kind.owned(&Cx::new(aws.clone(), key)).await)
-    });
+    let listings = by_kind.into_iter().map(|kind| async move { (kind, kind.owned(&look.cx(stack_key(look))).await) });
     let (listed, index) = futures::join!(
         stream::iter(listings).buffer_unordered(CONCURRENCY).collect::<Vec<_>>(),
-        tagged(aws, stack, &by_index)
+        tagged(look, &by_index)
     );
     let mut all = Vec::new();
     for (kind, answer) in listed {
@@ -376,36 +323,24 @@ async fn sweep(
     all
 }
 
+fn stack_key(look: &Look<'_>) -> Key {
+    Key { stack: look.stack.name.clone(), ..Key::default() }
+}
+
 async fn tagged(
-    aws: &Aws,
-    stack: &str,
+    look: &Look<'_>,
     kinds: &[&'static dyn AnyKind],
 ) -> Result<Vec<(&'static dyn AnyKind, Owned)>, KindError> {
-    use aws_sdk_resourcegroupstagging::types::TagFilter;
     if kinds.is_empty() {
         return Ok(Vec::new());
     }
-    let filter = TagFilter::builder().key(marks::STACK).values(stack).build();
-    let types = kinds.iter().filter_map(|kind| kind.tag_index()).map(str::to_owned).collect();
-    let request = aws
-        .tagging()
-        .get_resources()
-        .tag_filters(filter)
-        .set_resource_type_filters(Some(types))
-        .resources_per_page(100);
-    let mut pages = request.into_paginator().send();
-    let mut all = Vec::new();
-    while let Some(page) = pages.next().await {
-        for mapping in page.map_err(failed("GetResources"))?.resource_tag_mapping_list.unwrap_or_default() {
-            let arn = mapping.resource_arn.unwrap_or_default();
-            let tags = mapping.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect();
-            let kind = kinds.iter().find(|kind| kind.tag_index().is_some_and(|index| is_of_type(&arn, index)));
-            if let Some((kind, physical)) = kind.and_then(|kind| Some((*kind, kind.physical_of_arn(&arn)?))) {
-                all.push((kind, Owned { physical, tags }));
-            }
-        }
-    }
-    Ok(all)
+    let index = index::of_stack(&look.cx(stack_key(look))).await?;
+    let index = index.as_ref().as_ref().map_err(Clone::clone)?;
+    let owned = index.iter().filter_map(|(arn, tags)| {
+        let kind = kinds.iter().find(|kind| kind.tag_index().is_some_and(|index| is_of_type(arn, index)))?;
+        Some((*kind, Owned { physical: kind.physical_of_arn(arn)?, tags: tags.clone() }))
+    });
+    Ok(owned.collect())
 }
 
 /// Tells whether an ARN is of a type as the tagging API spells it: `service:type`, or a service alone.
@@ -422,12 +357,12 @@ fn is_of_type(arn: &str, index: &str) -> bool {
 
 /// Confirms with each service what the sweep found and no resource of the file stands for.
 async fn orphans(
-    aws: &Arc<Aws>,
-    stack: &Stack,
+    look: &Look<'_>,
     swept: &[(&'static dyn AnyKind, Owned)],
     found: &BTreeMap<String, Found>,
     unreadable: &mut Vec<Unreadable>,
 ) -> Vec<Orphan> {
+    let stack = look.stack;
     let type_of = |id: &String| stack.resources.get(id).map(|resource| resource.kind.type_name());
     let claimed: BTreeSet<_> =
         found.iter().filter_map(|(id, found)| Some((type_of(id)?, found.physical.as_str()))).collect();
@@ -440,7 +375,7 @@ async fn orphans(
             name: owned.physical.clone(),
             physical: Some(owned.physical.clone()),
         };
-        (*kind, id, kind.observe(&Cx::new(aws.clone(), key), None).await)
+        (*kind, id, kind.observe(&look.cx(key), None).await)
     });
     let looks: Vec<_> = stream::iter(looks).buffer_unordered(CONCURRENCY).collect().await;
     let mut orphans = Vec::new();

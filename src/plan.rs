@@ -3,15 +3,17 @@
 //! Pure: the stack, its graph and what is live give a plan. The action decides; the reason only explains.
 
 mod make;
+pub mod saved;
 mod shield;
 mod ties;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
+use crate::aws::marks;
 use crate::diff::Change;
 use crate::kind::{AnyKind, Found, Outputs, Place, Tags};
 use crate::live;
@@ -19,7 +21,7 @@ use crate::stack::Stack;
 pub use make::{differences, make};
 
 /// What the user asked for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Goal {
     /// Delete everything instead.
     pub destroy: bool,
@@ -33,10 +35,20 @@ pub struct Goal {
     pub prune: BTreeSet<String>,
     /// Take over what exists under these resources' names.
     pub adopt: Adopt,
+    /// Which objects these are, where a name does not tell; they are taken over as well.
+    pub given: live::Given,
+}
+
+impl Goal {
+    /// Tells whether a foreign object may become a resource's.
+    fn adopts(&self, id: &str) -> bool {
+        self.adopt.takes(id) || self.given.contains_key(id)
+    }
 }
 
 /// Which foreign objects become the stack's.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Adopt {
     /// None.
     #[default]
@@ -58,7 +70,7 @@ impl Adopt {
 }
 
 /// What is done to an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Nothing.
@@ -106,7 +118,7 @@ impl Action {
 }
 
 /// Why a step is what it is; explains and never decides.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "reason")]
 pub enum Reason {
     /// It does not exist.
@@ -125,6 +137,11 @@ pub enum Reason {
     /// Its name in the file is another than before.
     Renamed {
         /// Identifier of the object under the old name.
+        from: String,
+    },
+    /// Its id in the file is another than before.
+    Moved {
+        /// The former id.
         from: String,
     },
     /// What it has of another resource goes when that is made anew, and is given back.
@@ -230,6 +247,18 @@ pub struct Counts {
     pub destroy: usize,
     /// Left in AWS.
     pub leave: usize,
+}
+
+/// Lists entries of `moved:` whose former id nothing in AWS has any more.
+#[must_use]
+pub fn settled_moves<'a>(stack: &'a Stack, live: &live::Live) -> Vec<&'a str> {
+    // What cannot be read may have it.
+    if !live.unreadable.is_empty() {
+        return Vec::new();
+    }
+    let marked = live.found.values().filter_map(|found| marks::resource_of(&found.tags));
+    let known: BTreeSet<&str> = marked.chain(live.orphans.iter().map(|orphan| orphan.id.as_str())).collect();
+    stack.moved.keys().map(String::as_str).filter(|old| !known.contains(old)).collect()
 }
 
 impl Plan {

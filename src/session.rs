@@ -2,15 +2,14 @@
 
 mod moving;
 pub(crate) mod pages;
+mod patience;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_types::retry::RetryConfig;
 use aws_types::sdk_config::Builder;
 
 use crate::aws::Aws;
@@ -30,9 +29,6 @@ pub const LOCAL_DIR: &str = ".stackctl/local";
 
 /// Region of the local cloud when nothing else is said.
 pub(crate) const LOCAL_REGION: &str = "us-east-1";
-
-/// Attempts of one call: with three, as the SDK has it, hundreds of resources show throttling (`facts/aws.md` 0.1).
-const ATTEMPTS: u32 = 8;
 
 /// What the user said about where to go.
 #[derive(Debug, Clone, Default)]
@@ -56,8 +52,14 @@ pub struct Wish {
 /// cloud.
 pub async fn open(wish: &Wish, stack_region: Option<&str>) -> Result<Arc<Aws>, Failure> {
     let region = wish.region.clone().or_else(|| stack_region.map(str::to_owned));
-    let config = if wish.local { local(region)? } else { remote(wish, region).await };
-    enter(wish, config).await
+    if !wish.local {
+        return Ok(Arc::new(enter(wish, remote(wish, region).await?).await?));
+    }
+    let settings = local_settings()?;
+    let remark = seed_remark(&settings);
+    let (config, is_here) = local(region, settings)?;
+    let aws = enter(wish, config).await?;
+    Ok(Arc::new(aws.with_remark(remark.filter(|_| is_here))))
 }
 
 /// Opens the clients as [`open`] does; a local cloud that is opened in this process also moves its records.
@@ -69,30 +71,37 @@ pub async fn open_moving(wish: &Wish, stack_region: Option<&str>) -> Result<(Arc
         return Ok((open(wish, stack_region).await?, None));
     }
     let region = wish.region.clone().or_else(|| stack_region.map(str::to_owned));
-    let builder = local_config(region);
-    match Moving::open(local_settings()?).await? {
+    let builder = local_config(region)?;
+    let settings = local_settings()?;
+    let remark = seed_remark(&settings);
+    match Moving::open(settings).await? {
         Ok(moving) => {
             let client = LocalClient::new(moving.listener().cloud().clone());
-            Ok((enter(wish, builder.http_client(client).build()).await?, Some(moving)))
+            let aws = enter(wish, builder.http_client(client).build()).await?.with_remark(remark);
+            Ok((Arc::new(aws), Some(moving)))
         }
-        Err(url) => Ok((enter(wish, builder.endpoint_url(url).build()).await?, None)),
+        Err(url) => Ok((Arc::new(enter(wish, builder.endpoint_url(url).build()).await?), None)),
     }
 }
 
-async fn enter(wish: &Wish, config: SdkConfig) -> Result<Arc<Aws>, Failure> {
+async fn enter(wish: &Wish, config: SdkConfig) -> Result<Aws, Failure> {
     let Some(region) = config.region().map(ToString::to_string) else {
         return Err(
             Failure::new("no region is set").help("add `region:` to the stack file, pass --region, or set AWS_REGION")
         );
     };
     let emulated = !wish.local && (wish.endpoint_url.is_some() || config.endpoint_url().is_some());
+    // The local cloud and emulators take any number of calls, unless the local cloud is asked to be as strict as AWS.
+    let limited = if wish.local { local_settings()?.limits } else { !emulated };
     let place = place(&config, region).await?;
-    Ok(Arc::new(Aws::new(config, place, !emulated).guarded(wish.guard.clone())))
+    let aws = Aws::new(config, place, !emulated).guarded(wish.guard.clone());
+    Ok(if limited { aws.paced() } else { aws })
 }
 
-async fn remote(wish: &Wish, region: Option<String>) -> SdkConfig {
+async fn remote(wish: &Wish, region: Option<String>) -> Result<SdkConfig, Failure> {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(Duration::from_secs(5)));
+        .retry_config(patience::retries()?)
+        .timeout_config(patience::timeouts()?);
     if let Some(profile) = &wish.profile {
         loader = loader.profile_name(profile);
     }
@@ -102,26 +111,33 @@ async fn remote(wish: &Wish, region: Option<String>) -> SdkConfig {
     if let Some(url) = &wish.endpoint_url {
         loader = loader.endpoint_url(url);
     }
-    loader.load().await
+    Ok(loader.load().await)
 }
 
-/// Points the SDK at the local cloud: in this process, or through the listener that has it.
-fn local(region: Option<String>) -> Result<SdkConfig, Failure> {
-    let builder = local_config(region);
-    match Cloud::open(&local_dir(), local_settings()?) {
-        Ok(cloud) => Ok(builder.http_client(LocalClient::new(cloud)).build()),
-        Err(OpenError::Busy { listener: Some(url), .. }) => Ok(builder.endpoint_url(url).build()),
+/// Points the SDK at the local cloud: in this process, which is true then, or through the listener that has it.
+fn local(region: Option<String>, settings: Settings) -> Result<(SdkConfig, bool), Failure> {
+    let builder = local_config(region)?;
+    match Cloud::open(&local_dir(), settings) {
+        Ok(cloud) => Ok((builder.http_client(LocalClient::new(cloud)).build(), true)),
+        Err(OpenError::Busy { listener: Some(url), .. }) => Ok((builder.endpoint_url(url).build(), false)),
         Err(error) => Err(local_failure(&error)),
     }
 }
 
-fn local_config(region: Option<String>) -> Builder {
+/// Says how a run can be repeated in which something was left to chance.
+pub(crate) fn seed_remark(settings: &Settings) -> Option<String> {
+    let seed = settings.seed;
+    settings.is_drawn.then(|| format!("The local cloud's seed is {seed}; STACKCTL_LOCAL_SEED={seed} repeats this run."))
+}
+
+fn local_config(region: Option<String>) -> Result<Builder, Failure> {
     let credentials = Credentials::from_keys(DEFAULT_ACCOUNT, "local", None);
-    SdkConfig::builder()
+    Ok(SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(region.unwrap_or_else(|| LOCAL_REGION.to_owned())))
-        .retry_config(RetryConfig::standard())
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .retry_config(patience::retries()?)
+        .timeout_config(patience::timeouts()?)
+        .credentials_provider(SharedCredentialsProvider::new(credentials)))
 }
 
 fn local_settings() -> Result<Settings, Failure> {

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -369,6 +369,17 @@ fn a_second_signal_cuts_off_and_names_what_is_unknown() {
     assert!(text.contains("Cut off, result unknown: kinesis_stream.orders (creating)"), "{text}");
     sandbox.ok(&["apply", "-y"]);
     sandbox.run(&["plan", "--detailed-exitcode"]).code(0);
+}
+
+/// CI systems kill a job soon after SIGTERM, however long its last step may take.
+#[test]
+fn after_a_termination_signal_nothing_is_waited_for_long() {
+    let sandbox = demo().set("STACKCTL_LOCAL_DELAY_MS", "60000");
+    let start = Instant::now();
+    let (ended, text) = interrupted(&sandbox, &["TERM"]);
+    assert!(start.elapsed() < Duration::from_secs(30), "{text}");
+    assert_eq!(ended, Some(143), "{text}");
+    assert!(text.contains("Cut off, result unknown: kinesis_stream.orders (creating)"), "{text}");
 }
 
 #[test]

@@ -7,8 +7,11 @@ use serde_json::Value;
 
 const SCHEMA: &str = "stacks/stack.schema.json";
 
-fn printed() -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_stackctl")).env_clear().arg("schema").output().unwrap();
+const REPORT: &str = "stacks/drift.schema.json";
+
+fn printed(of: &str) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stackctl"));
+    let output = command.env_clear().args(["schema", "--of", of]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -32,15 +35,23 @@ fn problems(text: &str) -> Vec<String> {
 
 #[test]
 fn the_committed_schema_is_what_the_program_prints() {
-    let same = fs_err::read_to_string(SCHEMA).unwrap() == printed();
-    assert!(same, "{SCHEMA} is not what the program prints; refresh it with: cargo run -- schema > {SCHEMA}");
+    for (file, of) in [(SCHEMA, "stack"), (REPORT, "drift")] {
+        let same = fs_err::read_to_string(file).unwrap() == printed(of);
+        assert!(same, "{file} is not what the program prints; refresh it with: cargo run -- schema --of {of} > {file}");
+    }
 }
 
 #[test]
 fn the_schema_is_valid_draft_2020_12() {
-    let schema = committed();
-    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
-    if let Err(error) = jsonschema::draft202012::meta::validate(&schema) {
+    for file in [SCHEMA, REPORT] {
+        let schema: Value = serde_json::from_str(&fs_err::read_to_string(file).unwrap()).unwrap();
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+        is_valid(&schema);
+    }
+}
+
+fn is_valid(schema: &Value) {
+    if let Err(error) = jsonschema::draft202012::meta::validate(schema) {
         panic!("{}: {error}", error.instance_path());
     }
 }

@@ -55,6 +55,11 @@ pub enum Event {
         /// Jobs still at work.
         running: usize,
     },
+    /// The run lost its right to go on: nothing new is started.
+    Fenced {
+        /// Jobs still at work.
+        running: usize,
+    },
 }
 
 /// Takes events as they happen.
@@ -72,7 +77,7 @@ pub struct Summary {
     pub failed: Vec<(Subject, KindError)>,
     /// Jobs that could not start because another failed.
     pub skipped: Vec<Subject>,
-    /// Jobs that were not started because the user asked to stop.
+    /// Jobs that were not started because the user asked to stop, or because the run may not go on.
     pub not_started: Vec<Subject>,
     /// Jobs that were at work when the run was cut off: their result is not known.
     pub unknown: Vec<Subject>,

@@ -1,5 +1,6 @@
 //! Which jobs may start: a pure scheduler, without threads or clocks.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Jobs and what each waits for.
@@ -28,8 +29,14 @@ impl Queue {
 
     /// Takes a job that may start, the one that most others wait for first.
     pub fn take(&mut self) -> Option<usize> {
+        self.take_fairly(|_| 0)
+    }
+
+    /// Takes a job that may start: of those with the least `crowd` about them, the one that most others wait for.
+    pub fn take_fairly(&mut self, crowd: impl Fn(usize) -> usize) -> Option<usize> {
         let ready = self.waits.iter().filter(|(_, before)| before.is_empty()).map(|(job, _)| *job);
-        let job = ready.max_by_key(|job| (self.weight.get(job).copied(), std::cmp::Reverse(*job)))?;
+        let rank = |job: &usize| (Reverse(crowd(*job)), self.weight.get(job).copied(), Reverse(*job));
+        let job = ready.max_by_key(rank)?;
         self.waits.remove(&job);
         Some(job)
     }
@@ -69,6 +76,14 @@ impl Queue {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn the_less_crowded_goes_first_and_then_the_more_waited_for() {
+        let mut queue = Queue::new([(0, [].into()), (1, [].into()), (2, [].into()), (3, [1].into())]);
+        let crowd = |job: usize| if job < 2 { 5 } else { 0 };
+        let taken: Vec<_> = std::iter::from_fn(|| queue.take_fairly(crowd)).collect();
+        assert_eq!(taken, [2, 1, 0]);
+    }
 
     proptest! {
         /// Every job ends exactly once, after what it waits for; a failure loses what depends on it and nothing else.

@@ -27,6 +27,8 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 pub enum Stop {
     /// Start nothing new, finish what is at work.
     Gently,
+    /// The same, because the run may not go on: another one may be at work.
+    Fenced,
     /// Stop at once.
     Now,
 }
@@ -122,9 +124,19 @@ impl State<'_> {
         Subject { kind: step.kind.type_name(), id: step.id.clone(), name: step.name.clone(), verb: job.verb }
     }
 
+    /// Takes the next job of the kind that has the fewest at work: kinds wait for different APIs, each at its own rate.
+    fn next(&mut self) -> Option<usize> {
+        let kind = |job: usize| self.run.plan.steps[self.jobs[job].step].kind.type_name();
+        let mut at_work: BTreeMap<&str, usize> = BTreeMap::new();
+        for active in self.active.values() {
+            *at_work.entry(kind(active.job)).or_default() += 1;
+        }
+        self.queue.take_fairly(|job| at_work.get(kind(job)).copied().unwrap_or_default())
+    }
+
     fn start(&mut self) {
         while !self.stopping && self.active.len() < self.run.parallelism.max(1) {
-            let Some(job) = self.queue.take() else { return };
+            let Some(job) = self.next() else { return };
             self.observer.event(&Event::Started(self.subject(job)));
             let step = &self.run.plan.steps[self.jobs[job].step];
             let task = Task::new(self.run, step, self.jobs[job].verb, &self.outputs);
@@ -195,6 +207,7 @@ impl State<'_> {
         self.stopping = true;
         match stop {
             Stop::Gently => self.observer.event(&Event::Stopping { running: self.active.len() }),
+            Stop::Fenced => self.observer.event(&Event::Fenced { running: self.active.len() }),
             Stop::Now => {
                 let unknown: Vec<_> =
                     std::mem::take(&mut self.active).into_values().map(|active| self.subject(active.job)).collect();

@@ -72,7 +72,7 @@ impl Task {
 
     /// Does the job.
     pub(super) async fn run(self, aws: Arc<Aws>, notes: Notes) -> Result<Made> {
-        let cx = Cx::new(aws, self.key.clone()).with_notes(notes).with_timeouts(&self.timeouts);
+        let cx = Cx::new(aws, self.key.clone()).with_notes(notes).with_timeouts(&self.timeouts, verb_name(self.verb));
         match self.verb {
             Verb::Create => self.create(&cx).await,
             Verb::Update => self.update(&cx).await,
@@ -161,6 +161,15 @@ impl Task {
         let changed = diff(self.step.kind.fields(), &[], &self.want, &self.step.want);
         let known = |change: &&Change| !is_unknown(&change.before) && list_of(&change.path).is_none();
         changed.iter().find(known).map_or(Ok(()), |change| Err(unplanned(&change.path)))
+    }
+}
+
+/// Returns the verb's name in `timeouts:`.
+fn verb_name(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Create => "create",
+        Verb::Update | Verb::Leave => "update",
+        Verb::Delete => "delete",
     }
 }
 

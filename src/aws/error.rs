@@ -6,6 +6,8 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
 
+use super::answer;
+
 /// What kind of failure it is; decides about retries and advice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
@@ -29,6 +31,8 @@ pub enum Class {
     Timeout,
     /// The endpoint could not be reached.
     Unreachable,
+    /// AWS failed on it, or what came back was no answer of AWS. Whether the call took effect is not known.
+    Unavailable,
     /// Anything else.
     Other,
 }
@@ -146,9 +150,11 @@ where
     let meta: Option<&ErrorMetadata> = error.as_service_error().map(ProvideErrorMetadata::meta);
     let code = meta.and_then(ErrorMetadata::code).unwrap_or_default().to_owned();
     let status = error.raw_response().map(|response| response.status().as_u16());
-    let message = match meta.and_then(ErrorMetadata::message) {
-        Some(message) => message.to_owned(),
-        None => causes(error),
+    let message = match (meta.and_then(ErrorMetadata::message), status) {
+        (_, Some(status)) if is_page(error) => format!("a web page came instead of AWS's answer (HTTP {status})"),
+        (Some(message), _) => message.to_owned(),
+        (None, Some(status)) => format!("the answer cannot be read (HTTP {status}): {}", causes(error)),
+        (None, None) => causes(error),
     };
     let request_id = error
         .raw_response()
@@ -156,18 +162,33 @@ where
             ["x-amzn-requestid", "x-amz-request-id"].iter().find_map(|name| response.headers().get(*name))
         })
         .map(str::to_owned);
-    KindError {
-        class: classify(&code, &message, status, error),
-        operation: operation.to_owned(),
-        hint: is_without_credentials(&message).then(|| NO_CREDENTIALS.to_owned()),
-        code,
-        message,
-        request_id,
-    }
+    let class = classify(&code, &message, status, error);
+    let hint = if is_without_credentials(&message) { Some(NO_CREDENTIALS) } else { advice(class) };
+    KindError { class, operation: operation.to_owned(), hint: hint.map(str::to_owned), code, message, request_id }
 }
 
 /// What to do when the SDK's chain of providers ends without credentials.
 const NO_CREDENTIALS: &str = "no AWS credentials were found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use --local for the local cloud";
+
+/// What to do next, whatever the call was about.
+fn advice(class: Class) -> Option<&'static str> {
+    Some(match class {
+        Class::Denied => "check which credentials are in use (AWS_PROFILE, AWS_ACCESS_KEY_ID) and what they may do",
+        Class::Unreachable => {
+            "check the network, the region and --endpoint-url, then run the same command again: it finds what is there"
+        }
+        Class::Unavailable => {
+            "the call may have taken effect or not: run the same command again, it finds what is there"
+        }
+        Class::Throttled => "wait a little and run the same command again, or lower --parallelism",
+        Class::Quota => "remove what is not needed or ask AWS for a higher quota, then run the same command again",
+        _ => return None,
+    })
+}
+
+fn is_page<E>(error: &SdkError<E, HttpResponse>) -> bool {
+    error.raw_response().is_some_and(answer::is_page)
+}
 
 fn is_without_credentials(message: &str) -> bool {
     message.contains("loading credentials") || message.contains("no providers in chain provided credentials")
@@ -216,6 +237,7 @@ const THROTTLED: &[&str] = &[
     "Throttled",
     "TooManyRequestsException",
     "RequestLimitExceeded",
+    "ProvisionedThroughputExceededException",
 ];
 
 const DENIED: &[&str] = &[
@@ -240,20 +262,103 @@ const BUSY: &[&str] = &[
     "IncorrectInstanceState",
 ];
 
+/// Codes of used-up quotas besides those that end in `LimitExceeded`.
+const QUOTAS: &[&str] = &[
+    "CodeStorageExceededException",
+    "MaxSpotInstanceCountExceeded",
+    "HierarchyLevelLimitExceededException",
+    "ParameterMaxVersionLimitExceeded",
+];
+
 fn classify<E>(code: &str, message: &str, status: Option<u16>, error: &SdkError<E, HttpResponse>) -> Class {
     let any = |codes: &[&str]| codes.contains(&code);
     match error {
         _ if is_without_credentials(message) => Class::Denied,
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => Class::Unreachable,
+        SdkError::ResponseError(_) => Class::Unavailable,
+        _ if is_page(error) => Class::Unavailable,
         _ if any(GONE) => Class::NotFound,
         _ if any(EXISTS) => Class::Exists,
         _ if any(THROTTLED) => Class::Throttled,
         _ if any(DENIED) => Class::Denied,
         _ if any(BUSY) => Class::Busy,
         _ if code == "UnsupportedOperationException" && message.contains("SQL") => Class::Retired,
-        _ if code.starts_with("LimitExceeded") => Class::Quota,
+        _ if code.starts_with("LimitExceeded") && message.contains("Rate exceeded") => Class::Throttled,
+        _ if code.starts_with("LimitExceeded") || any(QUOTAS) || code.ends_with("LimitExceeded") => Class::Quota,
+        _ if status.is_some_and(|status| status >= 500) => Class::Unavailable,
         _ if status == Some(404) && code.is_empty() => Class::NotFound,
         _ if status.is_some_and(|status| (400..500).contains(&status)) => Class::Invalid,
         _ => Class::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+    use aws_smithy_types::body::SdkBody;
+
+    type Failed = SdkError<Refusal, HttpResponse>;
+
+    #[derive(Debug)]
+    struct Refusal(ErrorMetadata);
+
+    impl fmt::Display for Refusal {
+        fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(out, "refused")
+        }
+    }
+
+    impl std::error::Error for Refusal {}
+
+    impl ProvideErrorMetadata for Refusal {
+        fn meta(&self) -> &ErrorMetadata {
+            &self.0
+        }
+    }
+
+    fn response(status: u16, kind: &'static str) -> HttpResponse {
+        let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::empty());
+        response.headers_mut().insert("content-type", kind);
+        response
+    }
+
+    fn refused(status: u16, code: &str, message: &str) -> KindError {
+        let meta = ErrorMetadata::builder().code(code).message(message).build();
+        convert("Create", &Failed::service_error(Refusal(meta), response(status, "text/xml")))
+    }
+
+    #[test]
+    fn quotas_rates_and_failures_of_the_service_are_told_apart() {
+        for (status, code, message, class) in [
+            (400, "LimitExceededException", "Rate exceeded for stream s under account 1.", Class::Throttled),
+            (400, "LimitExceededException", "This request would exceed the shard limit", Class::Quota),
+            (503, "RequestLimitExceeded", "Request limit exceeded.", Class::Throttled),
+            (400, "VcpuLimitExceeded", "You have requested more vCPU capacity", Class::Quota),
+            (403, "TopicLimitExceeded", "", Class::Quota),
+            (400, "CodeStorageExceededException", "", Class::Quota),
+            (500, "ServiceFailure", "", Class::Unavailable),
+            (503, "Unavailable", "", Class::Unavailable),
+            (400, "ValidationException", "", Class::Invalid),
+            (418, "", "", Class::Invalid),
+        ] {
+            let error = refused(status, code, message);
+            assert_eq!(error.class, class, "{code}");
+            assert_eq!(error.hint.is_some(), class != Class::Invalid, "{code}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_of_aws_is_never_called_invalid() {
+        let page =
+            convert("Create", &Failed::service_error(Refusal(ErrorMetadata::default()), response(403, "text/html")));
+        assert_eq!(page.class, Class::Unavailable);
+        assert_eq!(page.to_string(), "Create: a web page came instead of AWS's answer (HTTP 403)");
+        let cut = convert("Create", &Failed::response_error("expected an object", response(200, "application/json")));
+        assert_eq!(cut.class, Class::Unavailable);
+        assert!(cut.message.starts_with("the answer cannot be read (HTTP 200)") && cut.message.contains("expected"));
+        let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        let lost = convert("Create", &Failed::dispatch_failure(ConnectorError::io(reset.into())));
+        assert_eq!((lost.class, lost.hint.is_some()), (Class::Unreachable, true));
     }
 }

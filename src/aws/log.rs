@@ -1,16 +1,19 @@
-//! One log line for each attempt of a call: what was called and how it ended, never what was said.
+//! One log line for each attempt of a call: what was called and how it ended, never what was said. How it ended is for
+//! [`answer`] to judge.
 
 use std::time::Instant;
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::{
-    BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
+    BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextMut, FinalizerInterceptorContextRef,
 };
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::retries::RequestAttempts;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
+
+use super::answer;
 
 /// Logs the calls of a client.
 #[derive(Debug, Clone, Copy, Default)]
@@ -35,6 +38,16 @@ impl Intercept for CallLog {
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         bag.interceptor_state().store_put(Started(Instant::now()));
+        Ok(())
+    }
+
+    fn modify_before_attempt_completion(
+        &self,
+        context: &mut FinalizerInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        answer::judge(context);
         Ok(())
     }
 

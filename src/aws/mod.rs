@@ -1,23 +1,32 @@
 //! The way to AWS: clients, the context of a verb, errors, waiting and ownership marks.
 
+mod answer;
 pub mod error;
 pub mod guard;
+pub mod index;
 pub mod log;
 pub mod marks;
+pub mod memo;
+mod pace;
 pub mod retry;
 pub mod wait;
 
-use std::collections::BTreeMap;
+use std::any::{Any, TypeId};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
+use aws_types::sdk_config::StalledStreamProtectionConfig;
 
-use crate::kind::{Key, Place};
+use crate::kind::{Key, KindError, Place, Tags};
 use guard::Guard;
 use log::CallLog;
-use retry::Quotas;
+use memo::Memo;
+use pace::{Pace, Paced, Pacer, https};
+use retry::{Quotas, Throttled};
 
 /// Clients of one account and region, made on first use.
 pub struct Aws {
@@ -27,7 +36,11 @@ pub struct Aws {
     /// Whether the tagging API of this endpoint knows every resource (AWS and the local cloud: yes; emulators: no).
     pub tag_index_complete: bool,
     guard: Guard,
+    pacer: Pacer,
+    /// What the user should know of the way there.
+    pub remark: Option<String>,
     clients: Clients,
+    kept: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
 #[derive(Default)]
@@ -55,7 +68,16 @@ impl Aws {
     /// Wraps a configuration whose account is known.
     #[must_use]
     pub fn new(config: SdkConfig, place: Place, tag_index_complete: bool) -> Self {
-        Self { config, place, tag_index_complete, guard: Guard::default(), clients: Clients::default() }
+        Self {
+            config,
+            place,
+            tag_index_complete,
+            guard: Guard::default(),
+            pacer: Pacer(None),
+            remark: None,
+            clients: Clients::default(),
+            kept: Mutex::default(),
+        }
     }
 
     /// Limits what the clients may call.
@@ -71,9 +93,47 @@ impl Aws {
             let config = aws_sdk_cloudtrail::config::Builder::from(&self.config)
                 .interceptor(CallLog)
                 .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone())
                 .build();
             aws_sdk_cloudtrail::Client::from_conf(config)
         })
+    }
+
+    /// Keeps all calls from here on within the rates that AWS publishes.
+    #[must_use]
+    pub fn paced(mut self) -> Self {
+        let pace = Arc::new(Pace::default());
+        let client = Paced::new(self.config.http_client().unwrap_or_else(https), pace.clone());
+        // A call that waits for its budget is not stalled; that an answer comes in time is the read time-out's concern.
+        let stalls = StalledStreamProtectionConfig::enabled().upload_enabled(false).build();
+        self.config = self.config.into_builder().http_client(client).stalled_stream_protection(stalls).build();
+        (self.pacer, self.clients) = (Pacer(Some(pace)), Clients::default());
+        self
+    }
+
+    /// Returns what a kind keeps for all its objects, such as a row in which they wait for one another.
+    pub fn kept<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let value = kept.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default())).clone();
+        // The key is the type, so another one cannot be there.
+        value.downcast().unwrap_or_default()
+    }
+
+    /// Adds what the user should know of the way there.
+    #[must_use]
+    pub fn with_remark(mut self, remark: Option<String>) -> Self {
+        self.remark = remark;
+        self
+    }
+
+    /// Returns the limits of a call that carries a file: the answer may take ten times as long as others.
+    #[must_use]
+    pub fn upload_limits(&self) -> TimeoutConfig {
+        let usual = self.config.timeout_config().cloned().unwrap_or_else(TimeoutConfig::disabled);
+        match usual.read_timeout() {
+            Some(limit) => usual.to_builder().read_timeout(limit * 10).build(),
+            None => usual,
+        }
     }
 
     /// Kinesis Data Analytics for SQL (API 2015-08-14).
@@ -81,7 +141,8 @@ impl Aws {
         self.clients.analytics.get_or_init(|| {
             let config = aws_sdk_kinesisanalytics::config::Builder::from(&self.config)
                 .interceptor(CallLog)
-                .interceptor(self.guard.clone());
+                .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone());
             aws_sdk_kinesisanalytics::Client::from_conf(config.retry_classifier(Quotas).build())
         })
     }
@@ -91,7 +152,8 @@ impl Aws {
         self.clients.dynamodb.get_or_init(|| {
             let config = aws_sdk_dynamodb::config::Builder::from(&self.config)
                 .interceptor(CallLog)
-                .interceptor(self.guard.clone());
+                .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone());
             aws_sdk_dynamodb::Client::from_conf(config.retry_classifier(Quotas).build())
         })
     }
@@ -102,6 +164,7 @@ impl Aws {
             let config = aws_sdk_ec2::config::Builder::from(&self.config)
                 .interceptor(CallLog)
                 .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone())
                 .build();
             aws_sdk_ec2::Client::from_conf(config)
         })
@@ -113,6 +176,7 @@ impl Aws {
             let config = aws_sdk_iam::config::Builder::from(&self.config)
                 .interceptor(CallLog)
                 .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone())
                 .build();
             aws_sdk_iam::Client::from_conf(config)
         })
@@ -123,7 +187,8 @@ impl Aws {
         self.clients.kinesis.get_or_init(|| {
             let config = aws_sdk_kinesis::config::Builder::from(&self.config)
                 .interceptor(CallLog)
-                .interceptor(self.guard.clone());
+                .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone());
             aws_sdk_kinesis::Client::from_conf(config.retry_classifier(Quotas).build())
         })
     }
@@ -134,6 +199,7 @@ impl Aws {
             let config = aws_sdk_lambda::config::Builder::from(&self.config)
                 .interceptor(CallLog)
                 .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone())
                 .build();
             aws_sdk_lambda::Client::from_conf(config)
         })
@@ -144,7 +210,8 @@ impl Aws {
         self.clients.logs.get_or_init(|| {
             let config = aws_sdk_cloudwatchlogs::config::Builder::from(&self.config)
                 .interceptor(CallLog)
-                .interceptor(self.guard.clone());
+                .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone());
             aws_sdk_cloudwatchlogs::Client::from_conf(config.retry_classifier(Quotas).build())
         })
     }
@@ -155,8 +222,8 @@ impl Aws {
             let config = aws_sdk_sns::config::Builder::from(&self.config)
                 .interceptor(CallLog)
                 .interceptor(self.guard.clone())
-                .build();
-            aws_sdk_sns::Client::from_conf(config)
+                .interceptor(self.pacer.clone());
+            aws_sdk_sns::Client::from_conf(config.retry_classifier(Throttled).build())
         })
     }
 
@@ -166,6 +233,7 @@ impl Aws {
             let config = aws_sdk_ssm::config::Builder::from(&self.config)
                 .interceptor(CallLog)
                 .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone())
                 .build();
             aws_sdk_ssm::Client::from_conf(config)
         })
@@ -177,6 +245,7 @@ impl Aws {
             let config = aws_sdk_resourcegroupstagging::config::Builder::from(&self.config)
                 .interceptor(CallLog)
                 .interceptor(self.guard.clone())
+                .interceptor(self.pacer.clone())
                 .build();
             aws_sdk_resourcegroupstagging::Client::from_conf(config)
         })
@@ -195,6 +264,10 @@ pub struct Cx {
     pub key: Key,
     notes: Notes,
     timeouts: BTreeMap<String, Duration>,
+    /// The stack file's limit for the verb that runs.
+    most: Option<Duration>,
+    memo: Option<Arc<Memo>>,
+    expected: Option<Tags>,
 }
 
 impl fmt::Debug for Cx {
@@ -207,7 +280,48 @@ impl Cx {
     /// Makes a context whose notes nobody reads.
     #[must_use]
     pub fn new(aws: Arc<Aws>, key: Key) -> Self {
-        Self { aws, key, notes: Arc::new(|_| {}), timeouts: BTreeMap::new() }
+        Self { aws, key, notes: Arc::new(|_| {}), timeouts: BTreeMap::new(), most: None, memo: None, expected: None }
+    }
+
+    /// Shares listings with everything else that looks at the same time.
+    #[must_use]
+    pub fn with_memo(mut self, memo: &Arc<Memo>) -> Self {
+        self.memo = Some(memo.clone());
+        self
+    }
+
+    /// Says which tags the object should have.
+    #[must_use]
+    pub fn expecting(mut self, tags: Option<Tags>) -> Self {
+        self.expected = tags;
+        self
+    }
+
+    /// Returns the tags that the object should have, where that is known.
+    #[must_use]
+    pub fn expected(&self) -> Option<&Tags> {
+        self.expected.as_ref()
+    }
+
+    /// Tells whether others look at the same time, so that a listing serves all of them.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.memo.is_some()
+    }
+
+    /// Reads something, once for all that look at the same time.
+    ///
+    /// # Errors
+    /// Returns the error of reading.
+    pub async fn once<T: Send + Sync + 'static>(
+        &self,
+        what: &str,
+        read: impl Future<Output = Result<T, KindError>>,
+    ) -> Result<Arc<T>, KindError> {
+        match &self.memo {
+            Some(memo) => memo.once(what, read).await,
+            None => read.await.map(Arc::new),
+        }
     }
 
     /// Sends the verb's notes somewhere.
@@ -217,11 +331,18 @@ impl Cx {
         self
     }
 
-    /// Sets the time limits of the stack file.
+    /// Sets the time limits of the stack file, and which verb runs.
     #[must_use]
-    pub fn with_timeouts(mut self, timeouts: &BTreeMap<String, Duration>) -> Self {
+    pub fn with_timeouts(mut self, timeouts: &BTreeMap<String, Duration>, verb: &str) -> Self {
         self.timeouts.clone_from(timeouts);
+        self.most = timeouts.get(verb).copied();
         self
+    }
+
+    /// Returns a wait's limit: its own, unless the stack file allows the verb that runs less.
+    #[must_use]
+    fn at_most(&self, limit: Duration) -> Duration {
+        self.most.map_or(limit, |most| most.min(limit))
     }
 
     /// Says what the verb is waiting for.

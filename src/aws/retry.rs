@@ -31,6 +31,30 @@ impl ClassifyRetry for Quotas {
     }
 }
 
+/// Lets the SDK repeat calls that SNS refuses with its own word for throttling, which the SDK does not know
+/// (`facts/aws.md` 10c.6).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Throttled;
+
+impl ClassifyRetry for Throttled {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let body = context.response().and_then(|response| response.body().bytes()).unwrap_or_default();
+        if String::from_utf8_lossy(body).contains("<Code>Throttled</Code>") {
+            RetryAction::throttling_error()
+        } else {
+            RetryAction::NoActionIndicated
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "Throttled"
+    }
+
+    fn priority(&self) -> RetryClassifierPriority {
+        RetryClassifierPriority::run_after(RetryClassifierPriority::transient_error_classifier())
+    }
+}
+
 /// Reads the errors of AWS's JSON protocols; the four services with this code speak no other.
 fn is_used_up(answer: &str) -> bool {
     let Ok(error) = serde_json::from_str::<Value>(answer) else { return false };
@@ -47,10 +71,22 @@ mod tests {
     use aws_smithy_types::body::SdkBody;
 
     fn action(body: &'static str) -> RetryAction {
+        classified(&Quotas, body)
+    }
+
+    fn classified(classifier: &dyn ClassifyRetry, body: &'static str) -> RetryAction {
         let mut context = InterceptorContext::new(Input::erase(()));
         let status = 400.try_into().unwrap();
         context.set_response(HttpResponse::new(status, SdkBody::from(body)));
-        Quotas.classify_retry(&context)
+        classifier.classify_retry(&context)
+    }
+
+    #[test]
+    fn sns_has_a_word_of_its_own_for_throttling() {
+        let error =
+            "<ErrorResponse><Error><Code>Throttled</Code><Message>Rate exceeded</Message></Error></ErrorResponse>";
+        assert_eq!(classified(&Throttled, error), RetryAction::throttling_error());
+        assert_eq!(classified(&Throttled, "<Code>NotFound</Code>"), RetryAction::NoActionIndicated);
     }
 
     #[test]

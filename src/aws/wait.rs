@@ -82,7 +82,7 @@ impl Wait {
         let mut pause = FIRST_PAUSE;
         loop {
             match call().await {
-                Err(error) if passes(&error) && start.elapsed() < self.limit => {
+                Err(error) if passes(&error) && start.elapsed() < cx.at_most(self.limit) => {
                     let state = error.code.clone();
                     self.rest(cx, start, &mut pause, &state).await.map_err(|_| error)?;
                 }
@@ -93,7 +93,7 @@ impl Wait {
 
     async fn rest(&self, cx: &Cx, start: Instant, pause: &mut Duration, state: &str) -> Result<()> {
         let elapsed = start.elapsed();
-        if elapsed >= self.limit {
+        if elapsed >= cx.at_most(self.limit) {
             let text = format!("gave up waiting for {} after {} s; last seen {state}", self.what, elapsed.as_secs());
             return Err(KindError::new(Class::Timeout, text)
                 .hint("run the same command again to go on, or allow more time with `timeouts:` in the stack file"));
@@ -104,5 +104,46 @@ impl Wait {
         sleep(*pause).await;
         *pause = (*pause * 2).min(self.pause);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::Aws;
+    use crate::kind::{Key, Place};
+    use std::collections::BTreeMap;
+    use std::sync::{Arc, Mutex};
+
+    fn cx(timeouts: &[(&str, u64)], verb: &str) -> Cx {
+        let place = Place { partition: "aws".into(), region: "us-east-1".into(), account: "123456789012".into() };
+        let aws = Arc::new(Aws::new(aws_types::SdkConfig::builder().build(), place, true));
+        let limits: BTreeMap<String, Duration> =
+            timeouts.iter().map(|(verb, millis)| ((*verb).to_owned(), Duration::from_millis(*millis))).collect();
+        Cx::new(aws, Key::default()).with_timeouts(&limits, verb)
+    }
+
+    #[tokio::test]
+    async fn the_stack_file_s_limit_ends_any_wait_of_its_verb() {
+        let wait = Wait::new("it to be", Duration::from_mins(5));
+        let never = || async { Ok::<_, KindError>(Look::<()>::Pending("CREATING".to_owned())) };
+        let error = wait.until(&cx(&[("create", 40)], "create"), never).await.unwrap_err();
+        assert_eq!(error.class, Class::Timeout);
+        assert!(error.message.contains("last seen CREATING"), "{}", error.message);
+        let busy = || async { Err::<(), _>(KindError::new(Class::Busy, "busy")) };
+        let error = wait.retry(&cx(&[("delete", 40)], "delete"), |_| true, busy).await.unwrap_err();
+        assert_eq!(error.class, Class::Busy);
+        assert_eq!(cx(&[("delete", 40)], "create").at_most(wait.limit), wait.limit);
+    }
+
+    #[tokio::test]
+    async fn a_wait_says_what_it_waits_for_and_how_it_stands() {
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let sink = said.clone();
+        let cx = cx(&[("create", 1700)], "create")
+            .with_notes(Arc::new(move |text: &str| sink.lock().unwrap().push(text.to_owned())));
+        let never = || async { Ok::<_, KindError>(Look::<()>::Pending("CREATING".to_owned())) };
+        Wait::new("it to be", Duration::from_mins(5)).until(&cx, never).await.unwrap_err();
+        assert_eq!(said.lock().unwrap().first().map(String::as_str), Some("waiting for it to be, 1 s (CREATING)"));
     }
 }

@@ -104,6 +104,10 @@ impl View<'_> {
             }
         };
         let message = format!("output `{name}` is no stream that the SQL creates, so AWS would deliver nothing");
+        // What is left as it is in AWS was not written here, and refusing it would refuse to look after the rest.
+        if self.resource.ignore_changes.iter().any(|ignored| ignored == "outputs") {
+            return Problem::warning(path, message).label("no such in-application stream").help(help);
+        }
         Problem::error(path, message).label("no such in-application stream").help(help)
     }
 
@@ -188,6 +192,13 @@ mod tests {
     fn an_output_that_the_sql_never_creates_is_refused() {
         insta::assert_snapshot!(fake::problems(&file(GOOD, "IN_APP_STREAM")));
         assert!(fake::messages(&file(GOOD, "dest")).contains("did you mean `DEST`, line 1 of the SQL?"));
+    }
+
+    #[test]
+    fn an_output_that_is_left_as_it_is_is_only_told() {
+        let text = file(GOOD, "IN_APP_STREAM").replace("    outputs:", "    ignore_changes: [outputs]\n    outputs:");
+        let warnings = fake::load(&text).unwrap().warnings;
+        assert!(warnings.render(false, 100).contains("output `IN_APP_STREAM` is no stream"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod agent;
 mod analytics;
 mod canary;
+mod lock;
 mod retirement;
 pub(crate) mod sql;
 
@@ -16,6 +17,7 @@ pub fn run(stack: &Stack) -> Vec<Problem> {
     let mut problems = analytics::check(stack);
     problems.extend(agent::check(stack));
     problems.extend(canary::check(stack));
+    problems.extend(lock::check(stack));
     problems.extend(retirement::check(stack));
     problems
 }

@@ -1,11 +1,14 @@
 //! `apply`: plans, asks, and does exactly what the plan said.
 
+mod saved;
+
 use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::confirm::{Signals, check_asking, confirm};
-use super::{DONE, Opened, goal, headline, open};
+use super::confirm::{check_asking, confirm};
+use super::guard::{Guard, guarded};
+use super::{DONE, Opened, goal, headline, open, planfile};
 use crate::apply::event::{Observer, Summary};
 use crate::apply::run::{Run, run as carry_out};
 use crate::cli::{ApplyArgs, Globals, RunArgs, RunFormat};
@@ -19,23 +22,43 @@ use crate::report::{Screen, documents, plan as text, values};
 
 /// Runs the command.
 pub(super) async fn run(globals: &Globals, args: &ApplyArgs, screen: &mut Screen) -> Result<u8, Failure> {
+    if let Some(file) = planfile::named(&args.stack) {
+        return saved::run(globals, args, file, screen).await;
+    }
     check_asking(args.run.auto_approve)?;
     let opened = open(globals, &args.stack, screen).await?;
+    let work = async |guard: &Guard| alone(globals, args, &opened, guard, screen).await;
+    guarded(&opened, "apply", &args.run, screen, work).await
+}
+
+/// Looks, plans, asks and does it, while no other run may.
+async fn alone(
+    globals: &Globals,
+    args: &ApplyArgs,
+    opened: &Opened,
+    guard: &Guard,
+    screen: &Screen,
+) -> Result<u8, Failure> {
     let goal = goal(&args.goal, false, &opened.stack)?;
-    let live = opened.observe_for(&goal).await;
+    let live = opened.observe_for(&goal, screen).await;
     let plan = plan::make(&opened.stack, &opened.graph, &live, &opened.aws.place, &goal);
-    show(&headline("Apply of", &opened, globals.local), &plan, args.run.format, screen)?;
+    show(&headline("Apply of", opened, globals.local), &plan, args.run.format, screen)?;
     if plan.blocked.is_empty() && !plan.is_empty() {
-        confirm("Do you want to make these changes?", args.run.auto_approve, screen)?;
+        confirm("Do you want to make these changes?", args.run.auto_approve, screen).await?;
     } else if !plan.blocked.is_empty() {
         return Ok(1);
     }
-    let (summary, outputs, code) = execute(&opened, &plan, &args.run, screen).await?;
-    if !plan.is_empty() || args.run.format == RunFormat::Json {
-        finish(&summary, args.run.format, false, screen)?;
+    converge(opened, &plan, &args.run, guard, screen).await
+}
+
+/// Carries out a plan that was agreed to, and tells how it ended.
+async fn converge(opened: &Opened, plan: &Plan, args: &RunArgs, guard: &Guard, screen: &Screen) -> Result<u8, Failure> {
+    let (summary, outputs, code) = execute(opened, plan, args, guard, screen).await?;
+    if !plan.is_empty() || args.format == RunFormat::Json {
+        finish(&summary, args.format, false, screen)?;
     }
     if summary.is_complete() {
-        show_outputs(&opened, &outputs, args.run.format, screen)?;
+        show_outputs(opened, &outputs, args.format, screen)?;
     }
     Ok(code)
 }
@@ -66,9 +89,10 @@ pub(super) async fn execute(
     opened: &Opened,
     plan: &Plan,
     args: &RunArgs,
+    guard: &Guard,
     screen: &Screen,
 ) -> Result<(Summary, BTreeMap<String, Outputs>, u8), Failure> {
-    let (signals, stops) = Signals::listen()?;
+    let (signals, stops) = guard.begin()?;
     let run = Run {
         aws: opened.aws.clone(),
         stack: &opened.stack,

@@ -4,10 +4,11 @@ use serde_json::json;
 
 use super::apply::{execute, finish, show};
 use super::confirm::{Signals, check_asking, confirm};
+use super::guard::{Guard, guarded};
 use super::{DONE, Opened, goal, headline, open};
-use crate::cli::{DestroyArgs, Globals, GoalArgs, RunFormat};
+use crate::cli::{DestroyArgs, Globals, GoalArgs, RunArgs, RunFormat};
 use crate::failure::Failure;
-use crate::plan;
+use crate::plan::{self, Goal, Plan};
 use crate::report::events::JsonLines;
 use crate::report::{Screen, count};
 
@@ -15,28 +16,48 @@ use crate::report::{Screen, count};
 pub(super) async fn run(globals: &Globals, args: &DestroyArgs, screen: &mut Screen) -> Result<u8, Failure> {
     check_asking(args.run.auto_approve)?;
     let opened = open(globals, &args.stack, screen).await?;
+    let work = async |guard: &Guard| alone(globals, args, &opened, guard, screen).await;
+    guarded(&opened, "destroy", &args.run, screen, work).await
+}
+
+/// Looks, plans, asks, does it and looks again, while no other run may.
+async fn alone(
+    globals: &Globals,
+    args: &DestroyArgs,
+    opened: &Opened,
+    guard: &Guard,
+    screen: &Screen,
+) -> Result<u8, Failure> {
     let wish = GoalArgs { targets: args.targets.clone(), excludes: args.excludes.clone(), ..GoalArgs::default() };
     let goal = goal(&wish, true, &opened.stack)?;
     let live = opened.observe().await;
     let plan = plan::make(&opened.stack, &opened.graph, &live, &opened.aws.place, &goal);
-    show(&headline("Destruction of", &opened, globals.local), &plan, args.run.format, screen)?;
+    show(&headline("Destruction of", opened, globals.local), &plan, args.run.format, screen)?;
     if !plan.blocked.is_empty() {
         return Ok(1);
     }
     if !plan.is_empty() {
         let question = format!("Do you really want to delete what stack {} owns? There is no undo.", opened.stack.name);
-        confirm(&question, args.run.auto_approve, screen)?;
+        confirm(&question, args.run.auto_approve, screen).await?;
     }
-    let (summary, _, code) = execute(&opened, &plan, &args.run, screen).await?;
-    if !plan.is_empty() || args.run.format == RunFormat::Json {
-        finish(&summary, args.run.format, true, screen)?;
+    delete(opened, &plan, &goal, &args.run, guard, screen).await
+}
+
+/// Carries out a plan of deletion that was agreed to, and proves that nothing is left.
+pub(super) async fn delete(
+    opened: &Opened,
+    plan: &Plan,
+    goal: &Goal,
+    args: &RunArgs,
+    guard: &Guard,
+    screen: &Screen,
+) -> Result<u8, Failure> {
+    let (summary, _, code) = execute(opened, plan, args, guard, screen).await?;
+    if !plan.is_empty() || args.format == RunFormat::Json {
+        finish(&summary, args.format, true, screen)?;
     }
-    let whole = args.targets.is_empty() && args.excludes.is_empty();
-    if summary.is_complete() && code == DONE && whole {
-        prove(&opened, args.run.format, screen).await
-    } else {
-        Ok(code)
-    }
+    let whole = goal.targets.is_empty() && goal.excludes.is_empty();
+    if summary.is_complete() && code == DONE && whole { prove(opened, args.format, screen).await } else { Ok(code) }
 }
 
 fn stopped(signals: &Signals) -> Failure {

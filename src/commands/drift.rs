@@ -2,14 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{DONE, Opened, check_account, graph_of, load_stack, stack_file, wish};
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::{DONE, Opened, check_account, ci, graph_of, load_stack, stack_file, wish};
 use crate::aws::guard::Guard;
 use crate::cli::{DriftArgs, DriftClass, DriftFormat, Globals, StackArgs};
 use crate::drift::{self, Class, Report, reads};
 use crate::failure::Failure;
 use crate::kinds;
 use crate::live;
-use crate::report::{Screen, drift as report};
+use crate::report::{Paint, Screen, drift as report, safe};
 use crate::session::{self, Wish};
 
 /// Exit code when AWS is not as last applied.
@@ -25,26 +31,69 @@ const FAIL_ON: &[Class] =
 /// Runs the command.
 pub(super) async fn run(globals: &Globals, args: &DriftArgs, screen: &mut Screen) -> Result<u8, Failure> {
     let mut outcome = drift::Outcome { reports: Vec::new(), failures: Vec::new(), fail_on: fail_on(args) };
-    for file in files(&args.stacks)? {
-        match check(globals, args, &file, screen).await {
+    let (files, writes) = (files(&args.stacks)?, writes(args)?);
+    if files.len() > 1 {
+        // What is wrong with one of several becomes part of the report, which has colours of its own.
+        screen.paint_err = Paint::default();
+    }
+    for file in &files {
+        match check(globals, args, file, screen).await {
             Ok(report) => outcome.reports.push(report),
-            Err(failure) if args.stacks.len() < 2 && outcome.reports.is_empty() => return Err(failure),
-            Err(failure) => outcome.failures.push((file.display().to_string(), failure.to_string())),
+            Err(failure) if files.len() == 1 => return Err(failure),
+            Err(failure) => outcome.failures.push((file.display().to_string(), told(&failure))),
         }
     }
-    show(&outcome, args.format, screen)?;
+    let told = report::masked(outcome.clone(), screen);
+    screen.result(&shown(&told, args.format, screen.paint, screen))?;
+    if args.format == DriftFormat::Github {
+        ci::leave(&told, screen);
+    }
+    for (format, path) in writes {
+        fs_err::write(&path, screen.masked(&shown(&told, format, Paint::default(), screen)))?;
+    }
     Ok(exit_code(&outcome, args.report_only))
 }
 
-fn show(outcome: &drift::Outcome, format: DriftFormat, screen: &Screen) -> Result<(), Failure> {
+fn told(failure: &Failure) -> String {
+    let help = failure.help.iter().map(|help| format!("\n  help: {help}"));
+    help.fold(failure.to_string(), |text, help| text + &help)
+}
+
+fn shown(outcome: &drift::Outcome, format: DriftFormat, paint: Paint, screen: &Screen) -> String {
     match format {
-        DriftFormat::Text => screen.result(&report::text(outcome, screen.paint))?,
-        DriftFormat::Json => screen.json(&report::json(outcome))?,
-        DriftFormat::Markdown | DriftFormat::Junit | DriftFormat::Sarif | DriftFormat::Github => {
-            return Err(Failure::usage("this format is not there yet"));
-        }
+        DriftFormat::Text => report::text(outcome, paint),
+        DriftFormat::Json => screen.document(&report::json(outcome)),
+        DriftFormat::Markdown => report::markdown(outcome, report::COMMENT),
+        DriftFormat::Junit => report::junit(&in_repository(outcome)),
+        DriftFormat::Sarif => screen.document(&report::sarif(&in_repository(outcome))),
+        DriftFormat::Github => report::annotations(&in_repository(outcome)),
     }
-    Ok(())
+}
+
+/// Reads `FORMAT=FILE`.
+fn writes(args: &DriftArgs) -> Result<Vec<(DriftFormat, PathBuf)>, Failure> {
+    let read = |text: &String| {
+        let (format, path) = text.split_once('=').filter(|(_, path)| !path.is_empty())?;
+        Some((DriftFormat::from_str(format, true).ok()?, PathBuf::from(path)))
+    };
+    let wrong = |text: &String| {
+        let formats: Vec<_> = DriftFormat::value_variants().iter().filter_map(ValueEnum::to_possible_value).collect();
+        let names: Vec<&str> = formats.iter().map(PossibleValue::get_name).collect();
+        Failure::usage(format!("--write {text}: expected FORMAT=FILE"))
+            .help(format!("a format is one of {}", names.join(", ")))
+    };
+    args.writes.iter().map(|text| read(text).ok_or_else(|| wrong(text))).collect()
+}
+
+/// Names the files as the repository does: annotations and results are laid over its files.
+fn in_repository(outcome: &drift::Outcome) -> drift::Outcome {
+    let named = |file: &str| ci::in_repository(Path::new(file)).display().to_string();
+    let report = |report: &Report| Report { file: named(&report.file), ..report.clone() };
+    drift::Outcome {
+        reports: outcome.reports.iter().map(report).collect(),
+        failures: outcome.failures.iter().map(|(file, error)| (named(file), error.clone())).collect(),
+        fail_on: outcome.fail_on.clone(),
+    }
 }
 
 async fn check(globals: &Globals, args: &DriftArgs, file: &Path, screen: &mut Screen) -> Result<Report, Failure> {
@@ -60,7 +109,19 @@ async fn check(globals: &Globals, args: &DriftArgs, file: &Path, screen: &mut Sc
     let Opened { stack, graph, aws } = &opened;
     live::extras(aws, stack, &mut live, kinds::all(), &|_| true).await;
     live::remains(aws, stack, &mut live).await;
-    Ok(drift::assess(stack, graph, &live, &aws.place, &command(globals, args, file, &stack.secrets)))
+    let mut report = drift::assess(stack, graph, &live, &aws.place, &command(globals, args, file, &stack.secrets));
+    drift::places::locate(&mut report, stack);
+    drift::ignore::apply(&mut report, &stack.ignore, today());
+    if args.who {
+        let note = drift::who::ask(aws, &mut report).await;
+        note.iter().for_each(|note| screen.note(&format!("note: {}\n", safe(note))));
+    }
+    Ok(report)
+}
+
+/// The day in UTC: a rule ends at the same moment on every machine.
+fn today() -> Date {
+    Timestamp::now().to_zoned(TimeZone::UTC).date()
 }
 
 /// Returns how this program is called to apply a file in the same place with the same variables, as far as they are no

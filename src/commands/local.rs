@@ -12,7 +12,7 @@ use crate::cli::{Globals, LocalCommand};
 use crate::failure::Failure;
 use crate::local::{Settings, reset, serve};
 use crate::report::Screen;
-use crate::session::{LOCAL_REGION, local_dir, local_failure};
+use crate::session::{LOCAL_REGION, local_dir, local_failure, seed_remark};
 
 /// Returns the region to look at.
 fn region(globals: &Globals) -> String {
@@ -36,10 +36,14 @@ pub(super) async fn run(globals: &Globals, command: &LocalCommand, screen: &Scre
 async fn listen(port: u16, screen: &Screen) -> Result<u8, Failure> {
     let settings = Settings::from_env().map_err(|error| Failure::new(error.to_string()))?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let remark = seed_remark(&settings);
     let mut listener = serve(&local_dir(), address, settings).await.map_err(|error| local_failure(&error))?;
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     screen.result(&format!("{}\n", listener.url()))?;
     screen.note("The local cloud answers at this address. Interrupt to stop it.\n");
+    if let Some(remark) = remark {
+        screen.note(&format!("{remark}\n"));
+    }
     tokio::select! {
         ended = listener.ended() => ended?,
         _ = interrupt.recv() => {}

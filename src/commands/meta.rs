@@ -4,14 +4,17 @@ use clap::CommandFactory;
 use clap_complete::Shell;
 
 use super::DONE;
-use crate::cli::Cli;
+use crate::cli::{Cli, Described, SchemaArgs};
 use crate::failure::Failure;
 use crate::kinds;
 use crate::report::Screen;
 
-/// Prints the JSON Schema of stack files.
-pub(super) fn schema(screen: &Screen) -> Result<u8, Failure> {
-    screen.json(&crate::stack::schema::document(kinds::all()))?;
+/// Prints a JSON Schema.
+pub(super) fn schema(args: &SchemaArgs, screen: &Screen) -> Result<u8, Failure> {
+    screen.json(&match args.of {
+        Described::Stack => crate::stack::schema::document(kinds::all()),
+        Described::Drift => crate::report::drift::schema(),
+    })?;
     Ok(DONE)
 }
 

@@ -1,14 +1,20 @@
 //! One file per command: load, observe, plan or apply, and choose how to show it.
 
 mod apply;
+mod ci;
 mod confirm;
 mod destroy;
 mod drift;
+mod export;
 mod graph;
+mod guard;
+mod import_terraform;
 mod local;
+mod lock;
 mod meta;
 mod output;
 mod plan;
+mod planfile;
 mod policy;
 mod send;
 mod show;
@@ -25,6 +31,7 @@ use crate::failure::Failure;
 use crate::graph::Graph;
 use crate::kinds;
 use crate::live::{self, Live};
+use crate::plan::saved::Endpoint;
 use crate::plan::{Adopt, Goal};
 use crate::report::Screen;
 use crate::session::{self, Wish};
@@ -58,13 +65,16 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<u8, Failure> {
         Command::Apply(args) => apply::run(globals, &args, screen).await,
         Command::Destroy(args) => destroy::run(globals, &args, screen).await,
         Command::Drift(args) => drift::run(globals, &args, screen).await,
+        Command::Lock(command) => lock::run(globals, &command, screen).await,
         Command::Policy(args) => policy::run(globals, &args, screen).await,
         Command::Output(args) => output::run(globals, &args, screen).await,
         Command::Show(args) => show::run(globals, &args, screen).await,
         Command::Send(args) => send::run(globals, &args, screen).await,
         Command::Verify(args) => verify::run(globals, &args, screen).await,
         Command::Graph(args) => graph::run(&args, screen),
-        Command::Schema => meta::schema(screen),
+        Command::Export(args) => export::run(globals, &args, screen).await,
+        Command::ImportTerraform(args) => import_terraform::run(&args, screen),
+        Command::Schema(args) => meta::schema(&args, screen),
         Command::Completions { shell } => meta::completions(shell, screen),
         Command::Man => meta::man(screen),
         Command::Local(command) => local::run(globals, &command, screen).await,
@@ -83,11 +93,15 @@ impl Opened {
         live::observe(&self.aws, &self.stack, kinds::all()).await
     }
 
-    /// Observes what a plan needs to know.
-    async fn observe_for(&self, goal: &Goal) -> Live {
-        let mut live = self.observe().await;
+    /// The same, with the objects that the goal names and what hangs on those that it prunes; says which entries of
+    /// `moved:` have done their work.
+    async fn observe_for(&self, goal: &Goal, screen: &Screen) -> Live {
+        let mut live = live::observe_given(&self.aws, &self.stack, kinds::all(), &goal.given).await;
         if !goal.prune.is_empty() {
             live::extras(&self.aws, &self.stack, &mut live, kinds::all(), &|id| goal.prune.contains(id)).await;
+        }
+        for old in crate::plan::settled_moves(&self.stack, &live) {
+            screen.note(&format!("note: nothing in AWS is marked `{old}` any more: its entry in `moved:` can go\n"));
         }
         live
     }
@@ -96,10 +110,23 @@ impl Opened {
 /// Loads the stack file, shows its warnings, and opens the way to AWS.
 async fn open(globals: &Globals, args: &StackArgs, screen: &mut Screen) -> Result<Opened, Failure> {
     let stack = load_stack(args, screen)?;
+    enter(globals, stack, screen).await
+}
+
+/// Opens the way to where a stack lives.
+async fn enter(globals: &Globals, stack: Stack, screen: &Screen) -> Result<Opened, Failure> {
     let graph = graph_of(&stack)?;
     let aws = session::open(&wish(globals), stack.region.as_deref()).await?;
+    remark(&aws, screen);
     check_account(&stack, &aws)?;
     Ok(Opened { stack, graph, aws })
+}
+
+/// Shows what the user should know of the way to AWS.
+fn remark(aws: &Aws, screen: &Screen) {
+    if let Some(remark) = &aws.remark {
+        screen.note(&format!("{remark}\n"));
+    }
 }
 
 fn wish(globals: &Globals) -> Wish {
@@ -131,7 +158,16 @@ fn graph_of(stack: &Stack) -> Result<Graph, Failure> {
 /// Loads the stack file and shows its warnings.
 fn load_stack(args: &StackArgs, screen: &mut Screen) -> Result<Stack, Failure> {
     let path = stack_file(args.stack.as_deref())?;
-    let loaded = load(&path, &inputs(args)?).map_err(|report| {
+    if planfile::is_plan(&path) {
+        let message = format!("{} is a saved plan, and this command is about a stack file", path.display());
+        return Err(Failure::usage(message).help("`show` and `apply` take saved plans"));
+    }
+    load_file(&path, &inputs(args)?, screen)
+}
+
+/// Loads a stack file with these values of variables and shows its warnings.
+fn load_file(path: &Path, inputs: &Inputs, screen: &mut Screen) -> Result<Stack, Failure> {
+    let loaded = load(path, inputs).map_err(|report| {
         let text = report.render(screen.paint_err.is_on(), width());
         Failure::report(text)
     })?;
@@ -152,7 +188,12 @@ fn inputs(args: &StackArgs) -> Result<Inputs, Failure> {
         .iter()
         .map(|text| pair(text).ok_or_else(|| Failure::usage(format!("--var {text}: expected NAME=VALUE"))));
     let env = environment().filter_map(|(name, value)| Some((name.strip_prefix(VARIABLE_PREFIX)?.to_owned(), value)));
-    Ok(Inputs { vars: vars.collect::<Result<_, _>>()?, var_files: args.var_files.clone(), env: env.collect() })
+    Ok(Inputs {
+        vars: vars.collect::<Result<_, _>>()?,
+        var_files: args.var_files.clone(),
+        env: env.collect(),
+        ..Inputs::default()
+    })
 }
 
 /// Returns the environment, without what is not text.
@@ -207,7 +248,9 @@ fn goal(args: &GoalArgs, destroy: bool, stack: &Stack) -> Result<Goal, Failure> 
         }
         Ok(ids.iter().cloned().collect())
     };
-    let adopt = match &args.adopt[..] {
+    let (given, ids) = adopted(&args.adopt)?;
+    known("--adopt", &given.keys().cloned().collect::<Vec<_>>())?;
+    let adopt = match &ids[..] {
         [] => Adopt::Nothing,
         ids if ids.iter().any(|id| id == "all") => Adopt::All,
         ids => Adopt::Some(known("--adopt", ids)?),
@@ -223,12 +266,41 @@ fn goal(args: &GoalArgs, destroy: bool, stack: &Stack) -> Result<Goal, Failure> 
         excludes: known("--exclude", &args.excludes)?,
         replace: known("--replace", &args.replace)?,
         adopt,
+        given,
     })
+}
+
+/// Splits what is to be adopted: `ID=PHYSICAL`, and ids alone.
+fn adopted(words: &[String]) -> Result<(live::Given, Vec<String>), Failure> {
+    let (mut given, mut ids) = (live::Given::new(), Vec::new());
+    for word in words {
+        match word.split_once('=') {
+            None => ids.push(word.clone()),
+            Some((id, physical)) if !id.is_empty() && !physical.is_empty() => {
+                given.insert(id.to_owned(), physical.to_owned());
+            }
+            Some(_) => return Err(Failure::usage(format!("--adopt {word}: expected ID, ID=PHYSICAL or all"))),
+        }
+    }
+    Ok((given, ids))
 }
 
 /// Says which stack a command is about, and where.
 fn headline(what: &str, opened: &Opened, local: bool) -> String {
     let place = &opened.aws.place;
+    headline_of(what, &opened.stack.name, &place.region, &place.account, local)
+}
+
+fn headline_of(what: &str, stack: &str, region: &str, account: &str, local: bool) -> String {
     let at = if local { " (local cloud)" } else { "" };
-    format!("{what} stack {} in {}, account {}{at}\n\n", opened.stack.name, place.region, place.account)
+    format!("{what} stack {stack} in {region}, account {account}{at}\n\n")
+}
+
+/// Says what answers the calls of this command.
+fn endpoint(globals: &Globals, aws: &Aws) -> Endpoint {
+    match (globals.local, aws.tag_index_complete) {
+        (true, _) => Endpoint::Local,
+        (false, true) => Endpoint::Aws,
+        (false, false) => Endpoint::Other,
+    }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::confirm::Signals;
-use super::{DONE, check_account, load_stack, stack_file, wish};
+use super::{DONE, check_account, load_stack, remark, stack_file, wish};
 use crate::apply::run::Stop;
 use crate::aws::Aws;
 use crate::cli::{Globals, RunFormat, SendArgs, StackArgs};
@@ -40,6 +40,7 @@ pub(super) async fn run(globals: &Globals, args: &SendArgs, screen: &mut Screen)
     let stream = stream_name(&args.stream, stack.as_ref().filter(|_| args.stack.is_some()))?;
     let region = stack.as_ref().and_then(|stack| stack.region.as_deref());
     let (aws, moving) = session::open_moving(&wish(globals), region).await?;
+    remark(&aws, screen);
     if let Some(stack) = stack.as_ref().filter(|_| args.stack.is_some()) {
         check_account(stack, &aws)?;
     }

@@ -1,12 +1,17 @@
-//! `show`: what is live of the stack, with its status.
+//! `show`: what is live of the stack, with its status; or a saved plan, as `plan` showed it.
+
+use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{DONE, Opened, headline, open};
+use super::plan::show as show_plan;
+use super::{DONE, Opened, headline, headline_of, open, planfile};
 use crate::aws::marks;
-use crate::cli::{Globals, RunFormat, ShowArgs};
+use crate::cli::{Globals, PlanFormat, RunFormat, ShowArgs};
 use crate::failure::Failure;
+use crate::kinds;
 use crate::live::Live;
+use crate::plan::saved::Endpoint;
 use crate::report::documents::FORMAT_VERSION;
 use crate::report::{Screen, safe};
 
@@ -20,6 +25,9 @@ struct Row {
 
 /// Runs the command.
 pub(super) async fn run(globals: &Globals, args: &ShowArgs, screen: &mut Screen) -> Result<u8, Failure> {
+    if let Some(file) = planfile::named(&args.stack) {
+        return planned(file, args, screen);
+    }
     let opened = open(globals, &args.stack, screen).await?;
     let live = opened.observe().await;
     let rows = rows(&opened, &live);
@@ -33,6 +41,26 @@ pub(super) async fn run(globals: &Globals, args: &ShowArgs, screen: &mut Screen)
         Some(unreadable) => Err(Failure::new(format!("{} could not be read: {}", unreadable.what, unreadable.error))),
         None => Ok(DONE),
     }
+}
+
+/// Shows a saved plan, without asking AWS anything.
+fn planned(file: &Path, args: &ShowArgs, screen: &Screen) -> Result<u8, Failure> {
+    if !args.stack.vars.is_empty() || !args.stack.var_files.is_empty() {
+        return Err(Failure::usage("--var and --var-file cannot be used with a saved plan, which has its values"));
+    }
+    let saved = planfile::read(file)?;
+    let plan = saved.plan(&kinds::find).map_err(|reason| {
+        Failure::new(format!("could not show the saved plan {}: {reason}", file.display()))
+            .help("show it with the version of stackctl that made it, or plan again")
+    })?;
+    let local = saved.place.endpoint == Endpoint::Local;
+    let headline = headline_of("Plan for", &plan.stack, &plan.region, &plan.account, local);
+    let format = match args.format {
+        RunFormat::Text => PlanFormat::Text,
+        RunFormat::Json => PlanFormat::Json,
+    };
+    show_plan(&headline, &plan, format, screen)?;
+    Ok(DONE)
 }
 
 fn rows(opened: &Opened, live: &Live) -> Vec<Row> {

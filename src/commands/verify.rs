@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{DONE, Opened, check_account, graph_of, headline, load_stack, open, wish};
+use super::{DONE, Opened, check_account, graph_of, headline, load_stack, open, remark, wish};
 use crate::cli::{Globals, RunFormat, VerifyArgs};
 use crate::failure::Failure;
 use crate::live::Live;
@@ -51,6 +51,7 @@ async fn open_moving(
     let stack = load_stack(&args.stack, screen)?;
     let graph = graph_of(&stack)?;
     let (aws, moving) = session::open_moving(&wish(globals), stack.region.as_deref()).await?;
+    remark(&aws, screen);
     check_account(&stack, &aws)?;
     Ok((Opened { stack, graph, aws }, moving))
 }

@@ -34,6 +34,7 @@ pub fn assess(stack: &Stack, graph: &Graph, live: &Live, place: &Place, command:
         entries,
         unread,
         expired: Vec::new(),
+        unused: Vec::new(),
     }
 }
 
@@ -125,6 +126,7 @@ impl View<'_> {
                 wanted: shown(&change.after),
                 live: shown(&change.before),
                 note: None,
+                line: None,
             });
         }
         if findings.first().is_none_or(|finding| finding.class != Class::LookAlike) {
@@ -164,7 +166,14 @@ impl View<'_> {
             };
             // Marks of ownership are never a matter of the file.
             let class = if [marks::STACK, marks::RESOURCE].contains(&key.as_str()) { Class::Drifted } else { side };
-            Finding { class, wanted: shown(set.get(key)), live: shown(found.tags.get(key)), path, note: None }
+            Finding {
+                class,
+                wanted: shown(set.get(key)),
+                live: shown(found.tags.get(key)),
+                path,
+                note: None,
+                line: None,
+            }
         };
         keys.iter().map(finding).collect()
     }
@@ -212,7 +221,7 @@ fn gone(halt: &Halt) -> String {
 }
 
 fn whole(class: Class, note: Option<String>) -> Finding {
-    Finding { class, path: String::new(), wanted: Value::Null, live: Value::Null, note }
+    Finding { class, path: String::new(), wanted: Value::Null, live: Value::Null, note, line: None }
 }
 
 /// Finds what does not run although nothing in the file could say so, such as a function that failed.
@@ -228,6 +237,7 @@ fn undeclared(extra: &Extra) -> Finding {
         wanted: Value::Null,
         live: extra.found.physical.clone().into(),
         note: None,
+        line: None,
     }
 }
 

@@ -4,7 +4,10 @@
 //! CloudTrail. Whatever leads here can only read: it holds kinds as [`crate::kind::AnyKind`], which cannot write.
 
 mod assess;
+pub mod ignore;
+pub mod places;
 pub mod reads;
+pub mod who;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -102,6 +105,8 @@ pub struct Finding {
     pub live: Value,
     /// More about it, for people.
     pub note: Option<String>,
+    /// Line of the stack file, from one: the field's where the file has it, else the resource's.
+    pub line: Option<usize>,
 }
 
 /// A finding that an ignore rule covers.
@@ -154,6 +159,14 @@ pub struct Entry {
     pub author: Option<Author>,
 }
 
+impl Entry {
+    /// Tells whether any finding is of one of these classes.
+    #[must_use]
+    pub fn has(&self, classes: &[Class]) -> bool {
+        self.findings.iter().any(|finding| classes.contains(&finding.class))
+    }
+}
+
 /// Something besides resources that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Unread {
@@ -182,6 +195,8 @@ pub struct Report {
     pub unread: Vec<Unread>,
     /// Ignore rules that no longer hold, as `RESOURCE: expired on DATE: REASON`.
     pub expired: Vec<String>,
+    /// Ignore rules that hold and cover nothing, as `RESOURCE: REASON`.
+    pub unused: Vec<String>,
 }
 
 impl Report {
@@ -194,7 +209,7 @@ impl Report {
     /// Tells whether any finding is of one of these classes.
     #[must_use]
     pub fn has(&self, classes: &[Class]) -> bool {
-        self.entries.iter().flat_map(|entry| &entry.findings).any(|finding| classes.contains(&finding.class))
+        self.entries.iter().any(|entry| entry.has(classes))
     }
 
     /// Counts the resources by their classes; a class that none has is left out.
@@ -227,6 +242,12 @@ impl Outcome {
     #[must_use]
     pub fn has_drift(&self) -> bool {
         self.reports.iter().any(|report| report.has(&self.fail_on))
+    }
+
+    /// Counts the resources that count as drift.
+    #[must_use]
+    pub fn drifted(&self) -> usize {
+        self.reports.iter().flat_map(|report| &report.entries).filter(|entry| entry.has(&self.fail_on)).count()
     }
 
     /// Tells whether everything could be read.

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{
     AnyKind, AnyWrites, Changes, Check, Child, Fault, Files, Found, Grant, Halt, Hop, Key, Kind, KindError, Naming,
-    Outputs, Owned, Path, Place, Result, Right, Tagging, Tags, Writes,
+    Outputs, Owned, Path, Peers, Place, Result, Right, Tagging, Tags, Writes,
 };
 use crate::aws::Cx;
 use crate::diff::{Change, Fields};
@@ -184,6 +184,10 @@ impl<K: Kind> AnyKind for Erased<K> {
 
     fn path(&self) -> Path {
         K::PATH
+    }
+
+    fn peers(&self) -> Peers {
+        K::PEERS
     }
 
     fn hops(&self, spec: &Value) -> Vec<Hop> {

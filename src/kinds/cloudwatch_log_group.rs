@@ -1,5 +1,7 @@
 //! CloudWatch log groups (`facts/aws.md` 13).
 
+mod peers;
+
 use std::time::Duration;
 
 use aws_sdk_cloudwatchlogs::types::{LogGroup, LogGroupClass};
@@ -10,11 +12,11 @@ use serde::{Deserialize, Serialize};
 use super::fields::{self, is_wrong};
 use crate::aws::Cx;
 use crate::aws::error::{failed, found, gone};
-use crate::aws::marks;
 use crate::aws::wait::{Look, Wait};
+use crate::aws::{index, marks};
 use crate::kind::{
-    Changes, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Right, Tags,
-    Writes,
+    Changes, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Right,
+    Tags, Writes,
 };
 
 /// A CloudWatch log group.
@@ -76,6 +78,7 @@ impl Kind for CloudwatchLogGroup {
     const TITLE: &'static str = "CloudWatch log group";
     const DELETE_RANK: u8 = 95;
     const NAMING: Naming = Naming::Name { pattern: r"^[A-Za-z0-9._\-/#]{1,512}$" };
+    const PEERS: Peers = peers::PEERS;
     const TAG_INDEX: Option<&'static str> = Some("logs:log-group");
     const READS: &'static [&'static str] = &["logs:DescribeLogGroups", "logs:ListTagsForResource"];
     const LISTS: &'static [&'static str] = &[];
@@ -122,7 +125,8 @@ impl Kind for CloudwatchLogGroup {
     async fn observe(cx: &Cx, _: Option<&Spec>) -> Result<Option<Observed<Spec, GroupOutputs>>> {
         let Some(group) = describe(cx).await? else { return Ok(None) };
         let outputs = outputs_of(cx, &group);
-        let Some(tags) = found(tags_of(cx, &outputs.arn).await)? else { return Ok(None) };
+        let tags = index::tags(cx, &outputs.arn, tags_of(cx, &outputs.arn)).await;
+        let Some(tags) = found(tags)? else { return Ok(None) };
         Ok(Some(Observed {
             physical: outputs.name.clone(),
             spec: spec_of(&group),
@@ -171,7 +175,7 @@ impl Writes for CloudwatchLogGroup {
             let present = found(tags_of(cx, &arn(cx)).await)?.unwrap_or_default();
             marks::settle(&present, tags, error)?;
         }
-        let patience = Wait::new(format!("log group {} to be visible", cx.key.name), BUSY_LIMIT);
+        let patience = Wait::new(format!("log group {} to be visible", cx.key.name), cx.limit("create", BUSY_LIMIT));
         let look = || async { Ok(describe(cx).await?.map_or(Look::Pending("not found".to_owned()), Look::Done)) };
         let group = patience.until(cx, look).await?;
         let fresh = spec_of(&group);
@@ -199,7 +203,7 @@ impl Writes for CloudwatchLogGroup {
         let request = || cx.aws.logs().delete_log_group().log_group_name(cx.key.handle());
         let call = || async { gone(request().send().await.map_err(failed("DeleteLogGroup"))) };
         patient(cx, call).await.map_err(explain_protection)?;
-        let wait = Wait::new(format!("log group {} to be gone", cx.key.handle()), BUSY_LIMIT);
+        let wait = Wait::new(format!("log group {} to be gone", cx.key.handle()), cx.limit("delete", BUSY_LIMIT));
         let state = |group: Option<LogGroup>| group.map_or(Look::Done(()), |_| Look::Pending("still there".to_owned()));
         wait.until(cx, || async { Ok(state(describe(cx).await?)) }).await
     }

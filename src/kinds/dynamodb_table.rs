@@ -1,6 +1,7 @@
 //! DynamoDB tables (`facts/aws.md` 9).
 
 mod call;
+mod peers;
 mod spec;
 mod steps;
 mod wire;
@@ -15,11 +16,11 @@ pub use spec::Spec;
 
 use crate::aws::Cx;
 use crate::aws::error::{failed, found, gone};
-use crate::aws::marks;
 use crate::aws::wait::Wait;
+use crate::aws::{index, marks};
 use crate::kind::{
-    Changes, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Place, Result,
-    Right, Tags, Writes,
+    Changes, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Peers, Place,
+    Result, Right, Tags, Writes,
 };
 
 /// A DynamoDB table.
@@ -46,6 +47,7 @@ impl Kind for DynamodbTable {
     const TITLE: &'static str = "DynamoDB table";
     const DELETE_RANK: u8 = 55;
     const NAMING: Naming = Naming::Name { pattern: r"^[a-zA-Z0-9_.-]{3,255}$" };
+    const PEERS: Peers = peers::PEERS;
     const TAG_INDEX: Option<&'static str> = Some("dynamodb:table");
     const PATH: Path = Path {
         ready: &["ACTIVE", "UPDATING"],
@@ -126,7 +128,10 @@ impl Kind for DynamodbTable {
             return Ok(None);
         }
         let arn = table.table_arn.clone().unwrap_or_default();
-        let rest = tokio::try_join!(call::recovery(cx), call::time_to_live(cx), call::tags_of(cx, &arn));
+        let rest = {
+            let tags = index::tags(cx, &arn, call::tags_of(cx, &arn));
+            tokio::try_join!(call::recovery(cx), call::time_to_live(cx), tags)
+        };
         let Some((recovery, time_to_live, tags)) = found(rest)? else { return Ok(None) };
         let spec = Spec { point_in_time_recovery: recovery, time_to_live, ..wire::read(&table)? };
         Ok(Some(Observed {
@@ -171,7 +176,7 @@ impl Writes for DynamodbTable {
 
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, TableOutputs)> {
         call::wait_gone(cx, CREATE_LIMIT).await?;
-        let made = Wait::new("a free place among the tables being created", CREATE_LIMIT)
+        let made = Wait::new("a free place among the tables being created", cx.limit("create", CREATE_LIMIT))
             .retry(cx, call::is_crowded, || call::create(cx, want, tags))
             .await;
         match made {

@@ -6,6 +6,7 @@ pub(crate) mod boot;
 mod change;
 mod label;
 mod launch;
+mod peers;
 mod read;
 mod remains;
 mod spec;
@@ -25,7 +26,7 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{Look, Wait};
 use crate::kind::{
-    Changes, Check, Class, End, Fault, Files, Halt, Holder, Hop, Kind, KindError, Naming, Observed, Owned, Path,
+    Changes, Check, Class, End, Fault, Files, Halt, Holder, Hop, Kind, KindError, Naming, Observed, Owned, Path, Peers,
     Result, Right, Side, Tags, Writes,
 };
 
@@ -72,6 +73,7 @@ impl Kind for Ec2Instance {
     const TITLE: &'static str = "EC2 instance";
     const DELETE_RANK: u8 = 30;
     const NAMING: Naming = Naming::Assigned;
+    const PEERS: Peers = peers::PEERS;
     const TAG_INDEX: Option<&'static str> = Some("ec2:instance");
     const PATH: Path = Path { ready: &["running"], ..Path::NONE };
 

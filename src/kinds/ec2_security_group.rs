@@ -1,5 +1,6 @@
 //! EC2 security groups with their rules (`facts/aws.md` 12a).
 
+mod peers;
 mod rule;
 
 use std::time::Duration;
@@ -15,7 +16,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Look, Wait};
 use crate::kind::{
-    Changes, Class, Fault, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Right, Tags, Writes,
+    Changes, Class, Fault, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Right, Tags,
+    Writes,
 };
 
 /// A security group.
@@ -80,6 +82,7 @@ impl Kind for Ec2SecurityGroup {
     const TITLE: &'static str = "EC2 security group";
     const DELETE_RANK: u8 = 60;
     const NAMING: Naming = Naming::Name { pattern: r"^[a-zA-Z0-9 ._:/()#,@\[\]+=&;{}!$*-]{1,255}$" };
+    const PEERS: Peers = peers::PEERS;
     const TAG_INDEX: Option<&'static str> = Some("ec2:security-group");
 
     const READS: &'static [&'static str] = &["ec2:DescribeSecurityGroups", "ec2:DescribeVpcs"];
@@ -197,7 +200,7 @@ impl Writes for Ec2SecurityGroup {
                 None => Look::Done(()),
             })
         };
-        Wait::new(format!("group {id} to be gone"), IAM_LIMIT).until(cx, look).await
+        Wait::new(format!("group {id} to be gone"), cx.limit("delete", IAM_LIMIT)).until(cx, look).await
     }
 
     async fn retag(cx: &Cx, set: &Tags, remove: &[String]) -> Result<()> {

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use aws_sdk_iam::types::Tag;
+use serde_json::Value;
 
 use crate::aws::Cx;
 use crate::aws::wait::{IAM_LIMIT, Look, Wait};
-use crate::kind::{KindError, Result, Tags};
+use crate::kind::{Class, Found, KindError, Result, Tags};
 
 /// How many reads of single entities run at once: IAM's limits are unpublished, 10 a second is what tools assume
 /// (`facts/aws.md` 4.6).
@@ -17,11 +18,21 @@ pub(super) fn path(stack: &str) -> String {
     format!("/stackctl/{stack}/")
 }
 
+/// Returns the path of an entity that exists, as its ARN has it between the word and the name.
+pub(super) fn path_of(found: &Found) -> String {
+    let arn = found.outputs.get("arn").and_then(Value::as_str).unwrap_or_default();
+    let path = arn.split_once('/').map_or("", |(_, rest)| rest).rsplit_once('/').map_or("", |(path, _)| path);
+    if path.is_empty() { "/".to_owned() } else { format!("/{path}/") }
+}
+
 /// Turns tags into the SDK's.
 pub(super) fn tag_list(tags: &Tags) -> Result<Vec<Tag>> {
     let tag = |(key, value): (&String, &String)| Tag::builder().key(key).value(value).build();
     tags.iter().map(tag).collect::<std::result::Result<_, _>>().map_err(|error| KindError::invalid(error.to_string()))
 }
+
+/// How long something that exists is looked for.
+const UNSEEN: Duration = Duration::from_secs(10);
 
 /// Turns the SDK's tags into ours.
 pub(super) fn tags_of(tags: Option<Vec<Tag>>) -> Tags {
@@ -71,6 +82,24 @@ where
             }
         })
         .await
+}
+
+/// Reads an entity of which IAM says that it exists already. After a lost answer that is our own, made a moment ago, and
+/// may not be found for a while (`facts/aws.md` 0.2); what stays unseen has our name in other letters, and is none of ours.
+pub(super) async fn existing<T, F>(cx: &Cx, what: &str, mut read: impl FnMut() -> F + Send) -> Result<Option<T>>
+where
+    F: Future<Output = Result<Option<T>>> + Send,
+    T: Send,
+{
+    let wait = Wait::new(format!("IAM: {what} to be visible"), UNSEEN).every(Duration::from_secs(1));
+    let look = || {
+        let found = read();
+        async move { Ok(found.await?.map_or_else(|| Look::Pending("not found".to_owned()), Look::Done)) }
+    };
+    match wait.until(cx, look).await {
+        Err(error) if error.class == Class::Timeout => Ok(None),
+        other => other.map(Some),
+    }
 }
 
 /// Waits until an entity that was just deleted can no longer be read.

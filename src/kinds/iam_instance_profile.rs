@@ -1,5 +1,7 @@
 //! IAM instance profiles: what hands a role to an EC2 instance (`facts/aws.md` 8).
 
+mod peers;
+
 use aws_sdk_iam::types::InstanceProfile;
 use futures::{StreamExt, TryStreamExt, stream};
 use schemars::JsonSchema;
@@ -12,7 +14,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Wait};
 use crate::kind::{
-    Changes, Fault, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Right, Tags, Writes,
+    Changes, Class, Fault, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Right, Tags,
+    Writes,
 };
 
 /// An IAM instance profile.
@@ -43,6 +46,7 @@ impl Kind for IamInstanceProfile {
     const TITLE: &'static str = "IAM instance profile";
     const DELETE_RANK: u8 = 70;
     const NAMING: Naming = Naming::Name { pattern: r"^[A-Za-z0-9_+=,.@-]{1,128}$" };
+    const PEERS: Peers = peers::PEERS;
 
     const READS: &'static [&'static str] = &["iam:GetInstanceProfile"];
     const LISTS: &'static [&'static str] = &["iam:ListInstanceProfiles"];
@@ -65,7 +69,7 @@ impl Kind for IamInstanceProfile {
     }
 
     async fn observe(cx: &Cx, _: Option<&Spec>) -> Result<Option<Observed<Spec, ProfileOutputs>>> {
-        let Some(profile) = found(get(cx, cx.key.handle()).await)? else { return Ok(None) };
+        let Some(profile) = shared(cx, cx.key.handle()).await? else { return Ok(None) };
         Ok(Some(Observed {
             physical: profile.instance_profile_name.clone(),
             spec: Spec { role: role_of(&profile) },
@@ -81,7 +85,7 @@ impl Kind for IamInstanceProfile {
         let listed: std::result::Result<Vec<_>, _> = request.into_paginator().items().send().collect().await;
         let names = listed.map_err(failed("ListInstanceProfiles"))?.into_iter();
         let names: Vec<String> = names.map(|profile| profile.instance_profile_name).collect();
-        let reads = stream::iter(names).map(|name| async move { found(get(cx, &name).await) });
+        let reads = stream::iter(names).map(|name| async move { shared(cx, &name).await });
         let profiles: Vec<Option<InstanceProfile>> = reads.buffered(iam::READS).try_collect().await?;
         let owned = profiles.into_iter().flatten();
         let owned =
@@ -177,6 +181,12 @@ async fn get(cx: &Cx, name: &str) -> Result<InstanceProfile> {
     answer.instance_profile.ok_or_else(|| KindError::not_found("the answer has no instance profile"))
 }
 
+/// Reads a profile, once for all that look at the same time.
+async fn shared(cx: &Cx, name: &str) -> Result<Option<InstanceProfile>> {
+    let profile = found(cx.once(&format!("profile {name}"), get(cx, name)).await)?;
+    Ok(profile.map(|profile| (*profile).clone()))
+}
+
 async fn wait_visible(cx: &Cx) -> Result<()> {
     let read = || async { Ok(found(get(cx, cx.key.handle()).await)?.map(|profile| profile.arn)) };
     iam::wait_visible(cx, &format!("instance profile {}", cx.key.handle()), read).await
@@ -184,10 +194,14 @@ async fn wait_visible(cx: &Cx) -> Result<()> {
 
 /// After "already exists": a lost answer of our own call is success, anybody else's profile is not ours.
 async fn settle_existing(cx: &Cx, tags: &Tags, error: KindError) -> Result<InstanceProfile> {
-    let present = found(get(cx, &cx.key.name).await)?;
+    let look = || async { found(get(cx, &cx.key.name).await) };
+    let present = iam::existing(cx, &format!("instance profile {}", cx.key.name), look).await?;
     marks::settle(&iam::tags_of(present.and_then(|profile| profile.tags)), tags, error)?;
     wait_visible(cx).await?;
-    get(cx, cx.key.handle()).await
+    match iam::existing(cx, &format!("instance profile {}", cx.key.name), look).await? {
+        Some(profile) => Ok(profile),
+        None => get(cx, cx.key.handle()).await,
+    }
 }
 
 async fn create_call(cx: &Cx, tags: &Tags) -> Result<InstanceProfile> {
@@ -227,8 +241,20 @@ fn is_new(error: &KindError) -> bool {
 async fn add_role(cx: &Cx, role: &str) -> Result<()> {
     let name = cx.key.handle();
     let request = || cx.aws.iam().add_role_to_instance_profile().instance_profile_name(name).role_name(role);
-    let call = || async { request().send().await.map_err(failed("AddRoleToInstanceProfile")).map(|_| ()) };
+    let call = || async {
+        match request().send().await.map_err(failed("AddRoleToInstanceProfile")) {
+            // After a lost answer of our own call, the one place that a profile has is taken: by this role.
+            Err(error) if error.class == Class::Quota && holds(cx, role).await? => Ok(()),
+            other => other.map(|_| ()),
+        }
+    };
     iam::patient(cx, &format!("instance profile {name} and role {role} to be known"), is_new, call).await
+}
+
+/// Tells whether the profile has a role already.
+async fn holds(cx: &Cx, role: &str) -> Result<bool> {
+    let profile = found(get(cx, cx.key.handle()).await)?;
+    Ok(profile.as_ref().and_then(role_of).as_deref() == Some(role))
 }
 
 async fn remove_role(cx: &Cx, role: &str) -> Result<()> {

@@ -1,5 +1,8 @@
 //! IAM managed policies and their versions (`facts/aws.md` 6).
 
+mod peers;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_iam::types::{Policy, PolicyScopeType, PolicyUsageType};
@@ -16,7 +19,7 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Wait};
 use crate::kind::{
-    Changes, Fault, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Right, Tags, Writes,
+    Changes, Fault, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Right, Tags, Writes,
 };
 
 /// An IAM managed policy. Its physical identifier is its ARN.
@@ -56,6 +59,7 @@ impl Kind for IamPolicy {
     const TITLE: &'static str = "IAM managed policy";
     const DELETE_RANK: u8 = 85;
     const NAMING: Naming = Naming::Name { pattern: r"^[A-Za-z0-9_+=,.@-]{1,128}$" };
+    const PEERS: Peers = peers::PEERS;
 
     const READS: &'static [&'static str] = &["iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicies"];
     const LISTS: &'static [&'static str] = &[];
@@ -101,9 +105,10 @@ impl Kind for IamPolicy {
     }
 
     async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
-        let listed = list(cx, Some(iam::path(&cx.key.stack))).await?;
-        let arns: Vec<String> = listed.into_iter().filter_map(|policy| policy.arn).collect();
-        let reads = stream::iter(arns).map(|arn| async move { found(get(cx, &arn).await) });
+        let (path, listed) = (iam::path(&cx.key.stack), account(cx).await?);
+        let on_path = listed.iter().filter(|policy| policy.path().is_some_and(|other| other.starts_with(&path)));
+        let arns: Vec<String> = on_path.filter_map(|policy| policy.arn().map(str::to_owned)).collect();
+        let reads = stream::iter(arns).map(|arn: String| async move { shared(cx, &arn).await });
         let policies: Vec<Option<Policy>> = reads.buffered(iam::READS).try_collect().await?;
         let owned = policies.into_iter().flatten();
         let owned =
@@ -135,16 +140,23 @@ impl Writes for IamPolicy {
     ];
 
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, PolicyOutputs)> {
-        if let Err(error) = create_call(cx, want, tags).await {
-            if error.code != "EntityAlreadyExists" {
-                return Err(error);
-            }
-            let present = find(cx).await?.and_then(|policy| policy.tags);
-            marks::settle(&iam::tags_of(present), tags, error)?;
-        }
+        let made = create_call(cx, want, tags).await;
         let what = format!("policy {}", cx.key.name);
-        iam::wait_visible(cx, &what, || async { Ok(find(cx).await?.and_then(|policy| policy.arn)) }).await?;
-        let fresh = Self::observe(cx, Some(want)).await?;
+        match made {
+            Ok(()) => {
+                let arn = handle(cx);
+                iam::wait_visible(cx, &what, || async { Ok(found(get(cx, &arn).await)?.and_then(|one| one.arn)) })
+                    .await?;
+                return Ok((arn.clone(), PolicyOutputs { arn, name: cx.key.name.clone() }));
+            }
+            Err(error) if error.code == "EntityAlreadyExists" => {
+                let present = iam::existing(cx, &what, || async { find(cx).await }).await?;
+                marks::settle(&iam::tags_of(present.and_then(|policy| policy.tags)), tags, error)?;
+            }
+            Err(error) => return Err(error),
+        }
+        // Seen once does not mean seen by every call.
+        let fresh = iam::existing(cx, &what, || async { Self::observe(cx, Some(want)).await }).await?;
         let fresh = fresh.ok_or_else(|| KindError::not_found(format!("{what} vanished while it was set up")))?;
         if fresh.spec.policy_document != want.policy_document {
             put_version(cx, &fresh.physical, &want.policy_document).await?;
@@ -201,23 +213,36 @@ async fn get(cx: &Cx, arn: &str) -> Result<Policy> {
     answer.policy.ok_or_else(|| KindError::not_found("the answer has no policy"))
 }
 
-async fn list(cx: &Cx, path: Option<String>) -> Result<Vec<Policy>> {
-    let request = cx.aws.iam().list_policies().scope(PolicyScopeType::Local).set_path_prefix(path);
-    let pages = request.into_paginator().items().send();
-    pages.collect::<std::result::Result<_, _>>().await.map_err(failed("ListPolicies"))
+/// Reads a policy, once for all that look at the same time.
+async fn shared(cx: &Cx, arn: &str) -> Result<Option<Policy>> {
+    let policy = found(cx.once(&format!("policy {arn}"), get(cx, arn)).await)?;
+    Ok(policy.map(|policy| (*policy).clone()))
+}
+
+/// Lists the account's own policies, once for all that look at the same time. Their tags are not in the list.
+async fn account(cx: &Cx) -> Result<Arc<Vec<Policy>>> {
+    cx.once("policies of the account", async {
+        let request = cx.aws.iam().list_policies().scope(PolicyScopeType::Local).max_items(1000);
+        let pages = request.into_paginator().items().send();
+        pages.collect::<std::result::Result<_, _>>().await.map_err(failed("ListPolicies"))
+    })
+    .await
 }
 
 /// Finds the policy by its ARN, else by its name, which is unique whatever the path and the letter case: one on another
 /// path is in the way of ours, or was adopted (`facts/aws.md` 6.1).
 async fn find(cx: &Cx) -> Result<Option<Policy>> {
-    let own = found(get(cx, &handle(cx)).await)?;
-    if own.is_some() || cx.key.physical.is_some() {
-        return Ok(own);
+    let own = handle(cx);
+    // When many look at once, the list that all of them need tells which are there.
+    if !cx.is_shared() || account(cx).await?.iter().any(|policy| policy.arn() == Some(&own)) {
+        let policy = shared(cx, &own).await?;
+        if policy.is_some() || cx.key.physical.is_some() {
+            return Ok(policy);
+        }
     }
-    let same = |policy: &Policy| policy.policy_name().is_some_and(|name| name.eq_ignore_ascii_case(&cx.key.name));
-    let other = list(cx, None).await?.into_iter().find(same).and_then(|policy| policy.arn);
-    match other {
-        Some(arn) => found(get(cx, &arn).await),
+    let same = |policy: &&Policy| policy.policy_name().is_some_and(|name| name.eq_ignore_ascii_case(&cx.key.name));
+    match account(cx).await?.iter().find(same).and_then(Policy::arn) {
+        Some(arn) => shared(cx, arn).await,
         None => Ok(None),
     }
 }

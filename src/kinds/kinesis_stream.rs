@@ -2,6 +2,8 @@
 
 mod arrivals;
 mod change;
+mod peers;
+mod roll;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,11 +16,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::aws::Cx;
 use crate::aws::error::{failed, found, gone};
-use crate::aws::marks;
 use crate::aws::wait::{Look, Wait};
+use crate::aws::{index, marks};
 use crate::kind::{
-    Changes, Check, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Place, Result,
-    Right, Tags, Writes,
+    Changes, Check, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Peers, Place,
+    Result, Right, Tags, Writes,
 };
 
 /// A Kinesis data stream.
@@ -100,6 +102,7 @@ impl Kind for KinesisStream {
     const TITLE: &'static str = "Kinesis data stream";
     const DELETE_RANK: u8 = 50;
     const NAMING: Naming = Naming::Name { pattern: r"^[a-zA-Z0-9_.-]{1,128}$" };
+    const PEERS: Peers = peers::PEERS;
     const TAG_INDEX: Option<&'static str> = Some("kinesis:stream");
     const READS: &'static [&'static str] = &["kinesis:DescribeStreamSummary", "kinesis:ListTagsForResource"];
     const LISTS: &'static [&'static str] = &["kinesis:ListStreams", "kinesis:ListTagsForStream"];
@@ -182,7 +185,8 @@ impl Kind for KinesisStream {
         if stream.stream_status == StreamStatus::Deleting {
             return Ok(None);
         }
-        let Some(tags) = found(tags_of(cx, &stream.stream_arn).await)? else { return Ok(None) };
+        let tags = index::tags(cx, &stream.stream_arn, tags_of(cx, &stream.stream_arn)).await;
+        let Some(tags) = found(tags)? else { return Ok(None) };
         Ok(Some(Observed {
             physical: stream.stream_name.clone(),
             spec: spec_of(&stream),
@@ -233,12 +237,13 @@ impl Writes for KinesisStream {
     }];
 
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, StreamOutputs)> {
-        wait_until_gone(cx).await?;
-        // Five streams at most may be CREATING or DELETING at once; the sixth is told to come back (facts/aws.md 1.3).
+        let place = roll::place(cx).await?;
+        // Others may take places, too; then the sixth stream is told to come back (facts/aws.md 1.3).
         Wait::new("a free place among the streams being created", cx.limit("create", CREATE_LIMIT))
             .retry(cx, is_crowded, || create_call(cx, want, tags))
             .await?;
         let stream = wait_active(cx, "create", CREATE_LIMIT).await?;
+        drop(place);
         tag_afterwards(cx, &stream, tags).await?;
         let fresh = spec_of(&stream);
         change::converge(cx, want, &fresh).await?;
@@ -256,7 +261,8 @@ impl Writes for KinesisStream {
             let request = cx.aws.kinesis().delete_stream().stream_name(cx.key.handle()).enforce_consumer_deletion(true);
             gone(request.send().await.map_err(failed("DeleteStream")))
         };
-        Wait::new("the stream to accept its deletion", CREATE_LIMIT)
+        let _place = roll::place(cx).await?;
+        Wait::new("the stream to accept its deletion", cx.limit("delete", CREATE_LIMIT))
             .retry(cx, |error| error.class == Class::Busy || is_crowded(error), call)
             .await?;
         wait_until_gone(cx).await
@@ -354,10 +360,20 @@ async fn create_call(cx: &Cx, want: &Spec, tags: &Tags) -> Result<()> {
     if want.max_record_size_in_kib != DEFAULT_RECORD_SIZE {
         request = request.max_record_size_in_kib(want.max_record_size_in_kib);
     }
-    match request.send().await.map_err(failed("CreateStream")) {
-        Err(error) if error.code == "ResourceInUseException" => settle_existing(cx, tags, error).await,
-        other => other.map(|_| ()),
+    let call = || async { request.clone().send().await.map(|_| ()).map_err(failed("CreateStream")) };
+    let taken = |error: &KindError| error.code == "ResourceInUseException";
+    match call().await {
+        Err(error) if taken(&error) && is_leaving(cx).await? => {
+            wait_until_gone(cx).await?;
+            call().await
+        }
+        Err(error) if taken(&error) => settle_existing(cx, tags, error).await,
+        other => other,
     }
+}
+
+async fn is_leaving(cx: &Cx) -> Result<bool> {
+    Ok(found(describe(cx).await)?.is_none_or(|stream| stream.stream_status == StreamStatus::Deleting))
 }
 
 /// After "already exists": a lost answer of our own call is success, anybody else's stream is not ours.
@@ -373,39 +389,66 @@ fn is_crowded(error: &KindError) -> bool {
         || error.says("LimitExceededException", "Rate exceeded for stream")
 }
 
+/// Tells whether the first look is over and the roll, which all streams share, has the stream in a state that says to go
+/// on waiting (`facts/aws.md` 18.6). Emulators' lists have no states.
+async fn is_moving(cx: &Cx, looks: u32) -> Result<Option<StreamStatus>> {
+    if looks <= 1 || !cx.aws.tag_index_complete {
+        return Ok(None);
+    }
+    Ok(roll::state(cx, cx.key.handle()).await?.filter(|state| *state != StreamStatus::Active))
+}
+
 async fn wait_active(cx: &Cx, verb: &str, limit: Duration) -> Result<StreamDescriptionSummary> {
     let wait = Wait::new(format!("stream {} to become ACTIVE", cx.key.handle()), cx.limit(verb, limit))
         .every(Duration::from_secs(10));
-    wait.until(cx, || async {
-        let stream = match describe(cx).await {
-            // A stream made a moment ago may not be found yet.
-            Err(error) if error.is_not_found() && verb == "create" => {
-                return Ok(Look::Pending("not visible".to_owned()));
-            }
-            other => other?,
-        };
-        match stream.stream_status {
-            StreamStatus::Active => Ok(Look::Done(stream)),
-            StreamStatus::Deleting => {
-                let hint = "run the same command again once the stream is gone";
-                Err(KindError::new(Class::Other, "the stream is DELETING").hint(hint))
-            }
-            other => Ok(Look::Pending(other.as_str().to_owned())),
-        }
+    let mut looks = 0;
+    wait.until(cx, || {
+        looks += 1;
+        look_active(cx, verb, looks)
     })
     .await
+}
+
+async fn look_active(cx: &Cx, verb: &str, looks: u32) -> Result<Look<StreamDescriptionSummary>> {
+    if let Some(state) = is_moving(cx, looks).await?.filter(|state| *state != StreamStatus::Deleting) {
+        return Ok(Look::Pending(state.as_str().to_owned()));
+    }
+    let stream = match describe(cx).await {
+        // A stream made a moment ago may not be found yet.
+        Err(error) if error.is_not_found() && verb == "create" => {
+            return Ok(Look::Pending("not visible".to_owned()));
+        }
+        other => other?,
+    };
+    match stream.stream_status {
+        StreamStatus::Active => Ok(Look::Done(stream)),
+        StreamStatus::Deleting => {
+            let hint = "run the same command again once the stream is gone";
+            Err(KindError::new(Class::Other, "the stream is DELETING").hint(hint))
+        }
+        other => Ok(Look::Pending(other.as_str().to_owned())),
+    }
 }
 
 /// Waits while the stream of this name is DELETING; returns at once when there is none or another state.
 async fn wait_until_gone(cx: &Cx) -> Result<()> {
     let wait = Wait::new(format!("stream {} to be gone", cx.key.handle()), cx.limit("delete", UPDATE_LIMIT));
-    wait.until(cx, || async {
-        match found(describe(cx).await)? {
-            Some(stream) if stream.stream_status == StreamStatus::Deleting => Ok(Look::Pending("DELETING".to_owned())),
-            _ => Ok(Look::Done(())),
-        }
+    let mut looks = 0;
+    wait.until(cx, || {
+        looks += 1;
+        look_gone(cx, looks)
     })
     .await
+}
+
+async fn look_gone(cx: &Cx, looks: u32) -> Result<Look<()>> {
+    if is_moving(cx, looks).await? == Some(StreamStatus::Deleting) {
+        return Ok(Look::Pending("DELETING".to_owned()));
+    }
+    match found(describe(cx).await)? {
+        Some(stream) if stream.stream_status == StreamStatus::Deleting => Ok(Look::Pending("DELETING".to_owned())),
+        _ => Ok(Look::Done(())),
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! topic, see [`entry`], and a subscription is addressed by topic, protocol and a hash of its endpoint.
 
 mod entry;
+mod peers;
 mod spec;
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,14 +16,14 @@ use serde::Serialize;
 pub use spec::{FilterScope, Protocol, Spec};
 
 use self::entry::{Entry, Handle};
-use super::sns_topic::{retag_topic, tags_of};
+use super::sns_topic::{retag_topic, shared_tags, tags_of};
 use crate::aws::Cx;
 use crate::aws::error::{failed, found, gone};
-use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Look, Wait};
+use crate::aws::{index, marks};
 use crate::kind::{
-    Changes, Check, Child, Class, End, Fault, Hop, Kind, KindError, Naming, Observed, Owned, Path, Result, Right,
-    Tagging, Tags, Writes,
+    Changes, Check, Child, Class, End, Fault, Hop, Kind, KindError, Naming, Observed, Owned, Path, Peers, Result,
+    Right, Tagging, Tags, Writes,
 };
 
 /// A subscription to an SNS topic.
@@ -45,6 +46,7 @@ impl Kind for SnsSubscription {
     const TITLE: &'static str = "SNS subscription";
     const DELETE_RANK: u8 = 40;
     const NAMING: Naming = Naming::Assigned;
+    const PEERS: Peers = peers::PEERS;
     const TAGGING: Tagging = Tagging::OwnershipOnly;
     const PATH: Path =
         Path { ready: &["confirmed"], mend: "the owner of the endpoint has to confirm the subscription", ..Path::NONE };
@@ -72,7 +74,7 @@ impl Kind for SnsSubscription {
 
     async fn observe(cx: &Cx, want: Option<&Spec>) -> Result<Option<Observed<Spec, SubscriptionOutputs>>> {
         let Some(topic) = topic_of(cx, want)? else { return Ok(None) };
-        let Some((tags, all)) = found(tokio::try_join!(tags_of(cx, &topic), list(cx, &topic)))? else {
+        let Some((tags, all)) = found(tokio::try_join!(topic_tags(cx, &topic), list(cx, &topic)))? else {
             return Ok(None);
         };
         let ours = entry::of_resource(&topic, &tags, &cx.key.id);
@@ -180,12 +182,17 @@ impl Writes for SnsSubscription {
             cx.note("the topic is not of this stack, so the subscription cannot be marked");
             return Ok(());
         }
-        let entries = entry::of_resource(&handle.topic, &tags, &cx.key.id);
-        let before = entries.into_iter().find(|entry| entry.handle == handle);
-        let mut marks = before.map(|entry| entry.marks(&cx.key.stack, &cx.key.id)).unwrap_or_default();
+        let before: Vec<_> =
+            entry::all(&handle.topic, &tags).into_iter().filter(|(_, entry)| entry.handle == handle).collect();
+        let own = before.iter().find(|(id, _)| *id == cx.key.id).or(before.first());
+        let mut marks = own.map(|(_, entry)| entry.marks(&cx.key.stack, &cx.key.id)).unwrap_or_default();
         marks.retain(|key, _| !remove.contains(key));
         marks.extend(set.clone());
-        write_entry(cx, &handle, &marks).await
+        write_entry(cx, &handle, &marks).await?;
+        // The mark of a former id, once the new one is there.
+        let former = before.iter().filter(|(id, _)| *id != cx.key.id).map(|(id, _)| entry::tag_key(id, &handle));
+        let former: Vec<String> = former.collect();
+        if former.is_empty() { Ok(()) } else { retag_topic(cx, &handle.topic, &Tags::new(), &former).await }
     }
 }
 
@@ -206,6 +213,19 @@ fn topic_of(cx: &Cx, want: Option<&Spec>) -> Result<Option<String>> {
         return Ok(Some(handle.topic));
     }
     Ok(want.map(|want| want.topic_arn.clone()).filter(|topic| !topic.contains("${")))
+}
+
+/// Reads the topic's tags: by the index where the mark in them is as it should be.
+async fn topic_tags(cx: &Cx, topic: &str) -> Result<Tags> {
+    if let Some(expected) = cx.expected()
+        && let Some(tags) = index::candidate(cx, topic).await
+        && entry::of_resource(topic, &tags, &cx.key.id)
+            .iter()
+            .any(|entry| entry.marks(&cx.key.stack, &cx.key.id) == *expected)
+    {
+        return Ok(tags);
+    }
+    shared_tags(cx, topic).await
 }
 
 fn physical(cx: &Cx) -> Result<Option<Handle>> {

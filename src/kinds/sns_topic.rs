@@ -1,6 +1,7 @@
 //! SNS topics (`facts/aws.md` 10a).
 
 mod attributes;
+mod peers;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,11 +13,11 @@ use super::json::{JsonObject, object};
 use super::policy::{PolicyDocument, Use};
 use crate::aws::Cx;
 use crate::aws::error::{failed, found, gone};
-use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Look, Wait};
+use crate::aws::{index, marks};
 use crate::kind::{
-    Changes, Child, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Place,
-    Result, Right, Tags, Writes,
+    Changes, Child, Class, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Path, Peers,
+    Place, Result, Right, Tags, Writes,
 };
 
 /// An SNS topic.
@@ -130,6 +131,7 @@ impl Kind for SnsTopic {
     const TITLE: &'static str = "SNS topic";
     const DELETE_RANK: u8 = 45;
     const NAMING: Naming = Naming::Name { pattern: r"^([a-zA-Z0-9_-]{1,256}|[a-zA-Z0-9_-]{1,251}\.fifo)$" };
+    const PEERS: Peers = peers::PEERS;
     const TAG_INDEX: Option<&'static str> = Some("sns");
     const PATH: Path = Path { accepts: &["sns:Publish"], ..Path::NONE };
     const READS: &'static [&'static str] =
@@ -180,7 +182,7 @@ impl Kind for SnsTopic {
 
     async fn observe(cx: &Cx, _: Option<&Spec>) -> Result<Option<Observed<Spec, TopicOutputs>>> {
         let arn = arn_of(cx);
-        let both = tokio::try_join!(attributes_of(cx, &arn), tags_of(cx, &arn));
+        let both = tokio::try_join!(attributes_of(cx, &arn), index::tags(cx, &arn, shared_tags(cx, &arn)));
         let Some((attributes, tags)) = found(both)? else { return Ok(None) };
         let spec = attributes::read(&attributes, &cx.place().account)?;
         Ok(Some(Observed { spec, tags, status: None, outputs: outputs_of(&arn), physical: arn, halt: None }))
@@ -248,8 +250,15 @@ impl Writes for SnsTopic {
     }
 }
 
-/// Lists the topics that carry the mark of the context's stack, with their tags.
+/// Lists the topics that carry the mark of the context's stack, with their tags: by the index where it is complete.
 pub(super) async fn topics_of_stack(cx: &Cx) -> Result<Vec<(String, Tags)>> {
+    if cx.is_shared() && cx.aws.tag_index_complete {
+        let index = index::of_stack(cx).await?;
+        let index = index.as_ref().as_ref().map_err(Clone::clone)?;
+        let start = cx.place().arn("sns", "");
+        let topics = index.iter().filter(|(arn, _)| arn.starts_with(&start));
+        return Ok(topics.map(|(arn, tags)| (arn.clone(), tags.clone())).collect());
+    }
     let mut pages = cx.aws.sns().list_topics().into_paginator().send();
     let mut owned = Vec::new();
     while let Some(page) = pages.next().await {
@@ -262,6 +271,11 @@ pub(super) async fn topics_of_stack(cx: &Cx) -> Result<Vec<(String, Tags)>> {
         }
     }
     Ok(owned)
+}
+
+/// Reads the tags of a topic, once for the topic and its subscriptions.
+pub(super) async fn shared_tags(cx: &Cx, arn: &str) -> Result<Tags> {
+    Ok((*cx.once(&format!("tags of {arn}"), tags_of(cx, arn)).await?).clone())
 }
 
 /// Reads the tags of a topic.

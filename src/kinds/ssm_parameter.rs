@@ -3,6 +3,9 @@
 //! A parameter whose value is left out of the file belongs to whoever sets it by hand: it is created with a placeholder
 //! and its value is never read, compared or changed afterwards.
 
+mod peers;
+mod shared;
+
 use std::time::Duration;
 
 use aws_sdk_ssm::types::{
@@ -15,11 +18,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::fields;
 use crate::aws::Cx;
 use crate::aws::error::{failed, found, gone};
-use crate::aws::marks;
 use crate::aws::wait::{Look, Wait};
+use crate::aws::{index, marks};
 use crate::kind::{
-    Changes, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Right, Tags,
-    Writes,
+    Changes, Class, Fault, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Right,
+    Tags, Writes,
 };
 
 /// A Systems Manager parameter.
@@ -125,6 +128,7 @@ impl Kind for SsmParameter {
     const TITLE: &'static str = "Systems Manager parameter";
     const DELETE_RANK: u8 = 90;
     const NAMING: Naming = Naming::Name { pattern: r"^(?:(?:/[A-Za-z0-9_.-]+){1,15}|[A-Za-z0-9_.-]{1,1011})$" };
+    const PEERS: Peers = peers::PEERS;
     const READS: &'static [&'static str] = &["ssm:DescribeParameters", "ssm:GetParameter", "ssm:ListTagsForResource"];
     const LISTS: &'static [&'static str] = &[];
     const GRANTS: &'static [Grant] = &[
@@ -180,9 +184,15 @@ impl Kind for SsmParameter {
 
     async fn observe(cx: &Cx, want: Option<&Spec>) -> Result<Option<Observed<Spec, ParameterOutputs>>> {
         let valued = want.is_some_and(|want| want.value.is_some());
-        let reads = found(tokio::try_join!(get(cx, valued), tags_of(cx, cx.key.handle())))?;
-        let Some((parameter, tags)) = reads else { return Ok(None) };
-        let Some(metadata) = describe(cx).await? else { return Ok(None) };
+        let name = cx.key.handle();
+        let tags = async {
+            match shared::indexed_arn(cx, name) {
+                Some(arn) => index::tags(cx, &arn, tags_of(cx, name)).await,
+                None => tags_of(cx, name).await,
+            }
+        };
+        let Some((parameter, tags)) = found(tokio::try_join!(get(cx, valued), tags))? else { return Ok(None) };
+        let Some(metadata) = shared::metadata(cx).await? else { return Ok(None) };
         let tier = want.and_then(|want| want.tier);
         let outputs = outputs_of(cx, &parameter);
         let mut spec = spec_of(&metadata, &parameter, tier)?;
@@ -192,10 +202,17 @@ impl Kind for SsmParameter {
 
     /// Lists by tag, which `DescribeParameters` can: exact, where an ARN does not tell `a` from `/a`.
     async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
-        let filter = filter(&format!("tag:{}", marks::STACK), &cx.key.stack)?;
-        let names = list(cx, filter).await?.into_iter().filter_map(|parameter| parameter.name);
+        let names: Vec<String> =
+            shared::of_stack(cx).await?.iter().filter_map(|parameter| parameter.name.clone()).collect();
         let reads = stream::iter(names).map(|name| async move {
-            let tags = found(tags_of(cx, &name).await)?.unwrap_or_default();
+            let tags = match shared::indexed_arn(cx, &name) {
+                Some(arn) => index::candidate(cx, &arn).await,
+                None => None,
+            };
+            let tags = match tags {
+                Some(tags) => tags,
+                None => found(tags_of(cx, &name).await)?.unwrap_or_default(),
+            };
             Ok::<_, KindError>(Owned { physical: name, tags })
         });
         let owned: Vec<Owned> = reads.buffered(READS).try_collect().await?;
@@ -229,7 +246,7 @@ impl Writes for SsmParameter {
             let present = found(tags_of(cx, &cx.key.name).await)?.unwrap_or_default();
             marks::settle(&present, tags, error)?;
         }
-        let patience = Wait::new(format!("parameter {} to be visible", cx.key.name), LIMIT);
+        let patience = Wait::new(format!("parameter {} to be visible", cx.key.name), cx.limit("create", LIMIT));
         let look = || async { Ok(describe(cx).await?.map_or(Look::Pending("not listed".to_owned()), Look::Done)) };
         patience.until(cx, look).await?;
         let outputs = outputs_of(cx, &get(cx, false).await?);
@@ -256,7 +273,7 @@ impl Writes for SsmParameter {
     async fn delete(cx: &Cx) -> Result<()> {
         let request = cx.aws.ssm().delete_parameter().name(cx.key.handle());
         gone(request.send().await.map_err(failed("DeleteParameter")))?;
-        let wait = Wait::new(format!("parameter {} to be gone", cx.key.handle()), LIMIT);
+        let wait = Wait::new(format!("parameter {} to be gone", cx.key.handle()), cx.limit("delete", LIMIT));
         let state = |some: Option<Parameter>| some.map_or(Look::Done(()), |_| Look::Pending("still there".to_owned()));
         wait.until(cx, || async { Ok(state(found(get(cx, false).await)?)) }).await
     }
@@ -379,7 +396,8 @@ async fn describe(cx: &Cx) -> Result<Option<ParameterMetadata>> {
 
 /// Lists what a filter lets through. Pages may be empty and yet not the last.
 async fn list(cx: &Cx, filter: ParameterStringFilter) -> Result<Vec<ParameterMetadata>> {
-    let mut pages = cx.aws.ssm().describe_parameters().parameter_filters(filter).into_paginator().send();
+    let request = cx.aws.ssm().describe_parameters().parameter_filters(filter).max_results(50);
+    let mut pages = request.into_paginator().send();
     let mut all = Vec::new();
     while let Some(page) = pages.next().await {
         all.extend(page.map_err(failed("DescribeParameters"))?.parameters.unwrap_or_default());

@@ -77,6 +77,19 @@ fn resource_policy(tx: &Tx<'_>, call: &Call, need: &Need) -> Result<Option<serde
     }
 }
 
+/// Returns the name of the operation of Lambda that a call is; only its method and path show it.
+pub(super) fn lambda_operation(call: &Call) -> String {
+    let needs = lambda::needs(call);
+    let action = needs.first().and_then(|need| need.action.split_once(':')).map_or("", |(_, action)| action);
+    if action == "InvokeFunction" { "Invoke".to_owned() } else { action.to_owned() }
+}
+
+/// Refuses a call whoever makes it, as for one that may not.
+pub(super) fn denied(entry: &Entry, call: &Call, operation: &str) -> Fault {
+    let session = caller_arn(call);
+    refusal(entry, &session, &Need::new(entry.signing, operation, "*"), "because no identity-based policy allows")
+}
+
 /// Refuses in the words of the service that was called.
 fn refusal(entry: &Entry, session: &str, need: &Need, reason: &str) -> Fault {
     let Need { action, resource, .. } = need;

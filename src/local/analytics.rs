@@ -22,6 +22,7 @@ use std::fmt::Display;
 use serde_json::Value;
 
 pub(crate) use application::{Application, Part, TABLE};
+pub(crate) use lifecycle::halt;
 pub(crate) use second::Second;
 
 use super::{Answer, Call, Fault, Outcome, Service, Tx, unknown_operation};
@@ -32,12 +33,9 @@ pub(crate) const TAGGABLE: &[super::store::Table] = &[application::TABLE];
 /// The service; one value serves all accounts and regions.
 pub(crate) struct Analytics;
 
-/// Set to `retired`, new applications are refused as AWS has done since 15 October 2025 (`facts/aws.md` 15).
-const SETTING: &str = "STACKCTL_LOCAL_ANALYTICS";
-
 impl Service for Analytics {
     fn handle(&self, tx: &mut Tx<'_>, call: &Call) -> Outcome {
-        refuse_retired(call, std::env::var(SETTING).ok().as_deref())?;
+        refuse_retired(call)?;
         match call.operation.as_str() {
             "CreateApplication" => application::create(tx, call),
             "DescribeApplication" => application::describe(tx, call),
@@ -73,10 +71,11 @@ fn part(tx: &mut Tx<'_>, call: &Call) -> Outcome {
     }
 }
 
+/// Refuses new applications as AWS has done since 15 October 2025 (`facts/aws.md` 15), when it is asked for.
 // The code and the form of the text follow the refusals that AWS gave when it closed other SQL features for an
 // account; the refusal of the retirement itself is not on record (`facts/aws.md` 15.2).
-fn refuse_retired(call: &Call, setting: Option<&str>) -> Result<(), Fault> {
-    if setting != Some("retired") || !matches!(call.operation.as_str(), "CreateApplication" | "StartApplication") {
+fn refuse_retired(call: &Call) -> Result<(), Fault> {
+    if !call.retired || !matches!(call.operation.as_str(), "CreateApplication" | "StartApplication") {
         return Ok(());
     }
     let text = format!("{} is not allowed for SQL applications under account: {}", call.operation, call.account);

@@ -5,11 +5,10 @@
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 use axum::body::Bytes;
 use base64::Engine;
@@ -23,12 +22,14 @@ use tokio::sync::watch;
 
 use super::dynamodb::Tables;
 use super::kinesis::Streams;
+use super::limits::Limits;
 use super::registry::{Entry, Handler, SERVICES, Wire};
-use super::router::{self, Caller, Form, Route};
+use super::router::{self, Caller, Form, Route, Temporary};
 use super::sns::outbox;
 use super::store::{Store, Table};
 use super::sts::session;
-use super::{Call, Fault, Input, Outcome, Settings, access, envelope, lambda};
+use super::trouble::{self, Trouble};
+use super::{Call, Fault, Input, Outcome, Settings, access, cloudtrail, envelope, happen, lambda, private};
 
 const LOCK: &str = "lock";
 const LISTENER: &str = "listener";
@@ -89,6 +90,8 @@ struct Inner {
     functions: lambda::Functions,
     settings: Settings,
     calls: Mutex<BTreeMap<(String, String), u64>>,
+    limits: Limits,
+    trouble: Trouble,
     /// Counts the calls that may have brought records, from one.
     bell: watch::Sender<u64>,
     home: Option<PathBuf>,
@@ -114,6 +117,7 @@ impl Cloud {
         }
         let path = dir.join(ROWS);
         let rows = Store::open(&path).map_err(|source| OpenError::Rows { path, source })?;
+        private::close(dir).map_err(|source| OpenError::Folder { dir: dir.to_owned(), source })?;
         Ok(Self::with(rows, Some(dir), settings, Some(lock)))
     }
 
@@ -125,20 +129,32 @@ impl Cloud {
     }
 
     fn with(rows: Store, home: Option<&Path>, settings: Settings, lock: Option<File>) -> Self {
-        let streams = Streams::new(home.map(|dir| dir.join("kinesis")), settings.delay);
+        let streams = Streams::new(home.map(|dir| dir.join("kinesis")), settings.pace.delays.of("kinesis"));
         let tables = Tables::new(home.map(|dir| dir.join("dynamodb")));
         let functions = lambda::Functions::new(home.map(|dir| dir.join(FUNCTIONS)), &settings);
         let home = home.map(Path::to_owned);
+        let trouble = Trouble::new(settings.trouble.clone(), settings.seed, settings.pace.clone());
         let (calls, bell, address) = (Mutex::default(), watch::Sender::new(1), OnceLock::new());
-        let inner = Inner { rows, streams, tables, functions, settings, calls, bell, home, address, _lock: lock };
+        let limits = Limits::new(settings.limits);
+        let inner = Inner {
+            rows,
+            streams,
+            tables,
+            functions,
+            settings,
+            calls,
+            limits,
+            trouble,
+            bell,
+            home,
+            address,
+            _lock: lock,
+        };
         Self { inner: Arc::new(inner) }
     }
 
     /// Answers one HTTP request to any service.
     pub(crate) async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
-        if self.inner.settings.latency > 0 {
-            tokio::time::sleep(Duration::from_millis(self.inner.settings.latency)).await;
-        }
         let (parts, body) = request.into_parts();
         let answer = AssertUnwindSafe(self.answer(&parts, &body)).catch_unwind().await;
         answer.unwrap_or_else(|_| {
@@ -149,11 +165,19 @@ impl Cloud {
 
     async fn answer(&self, parts: &Parts, body: &Bytes) -> Response<Bytes> {
         if let Some(path) = parts.uri.path().strip_prefix("/_local/") {
-            return self.own(path);
+            let path = path.to_owned();
+            if let Some(refusal) = trouble::foreign(parts) {
+                return envelope::raw(403, "text/plain", refusal.as_bytes().to_vec());
+            }
+            return self.page(parts.method.as_str(), &path, body);
+        }
+        let latency = self.inner.trouble.latency();
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
         }
         // Before the service is known, its protocol is not either: the content type is the best guess.
         let guess = guess_form(parts);
-        let caller = match Caller::read(parts) {
+        let mut caller = match Caller::read(parts) {
             Ok(caller) => caller,
             Err(fault) => return envelope::respond(&guess, Err(fault)),
         };
@@ -161,13 +185,17 @@ impl Cloud {
             Ok(route) => route,
             Err(fault) => return envelope::respond(&guess, Err(fault)),
         };
-        envelope::respond(&route.form, self.serve(parts, body, &route, caller).await)
+        let temporary = caller.temporary.take();
+        match router::decode(parts, body, &route, caller) {
+            Ok(call) => self.inner.trouble.around(&route, &call, self.serve(&route, call.clone(), temporary)).await,
+            Err(fault) => envelope::respond(&route.form, Err(fault)),
+        }
     }
 
-    async fn serve(&self, parts: &Parts, body: &Bytes, route: &Route, mut caller: Caller) -> Outcome {
-        let temporary = caller.temporary.take();
-        let mut call = router::decode(parts, body, route, caller, &self.inner.settings)?;
+    async fn serve(&self, route: &Route, mut call: Call, temporary: Option<Temporary>) -> Outcome {
         self.count(route.entry, &call);
+        self.inner.limits.admit(route.entry, &call)?;
+        self.inner.trouble.pace(route.entry, &mut call);
         if let Some(shown) = temporary {
             let bearer = self
                 .inner
@@ -176,7 +204,8 @@ impl Cloud {
             let bearer = bearer.map_err(|refusal| refusal.fault(route.entry.wire))?;
             (call.role, call.session) = (Some(bearer.role), Some(bearer.session));
         }
-        self.call(route.entry, &call).await
+        let outcome = self.call(route.entry, &call).await;
+        outcome.inspect_err(|fault| self.inner.limits.note(route.entry, &call, fault))
     }
 
     /// Answers a call that one of the cloud's own services makes, without the way through HTTP.
@@ -189,7 +218,7 @@ impl Cloud {
         call.region.clone_from(&who.region);
         call.role.clone_from(&who.role);
         call.endpoint.clone_from(&who.endpoint);
-        call.delay = i64::from(self.inner.settings.delay);
+        self.inner.trouble.pace(entry, &mut call);
         self.call(entry, &call).await
     }
 
@@ -202,6 +231,7 @@ impl Cloud {
             Handler::Tables => self.inner.tables.handle(rows, call),
             Handler::Functions => lambda::handle(self, call).await,
         };
+        cloudtrail::record(rows, entry, call, &outcome)?;
         if stirs(entry, &call.operation) {
             self.inner.bell.send_modify(|count| *count += 1);
         }
@@ -216,6 +246,11 @@ impl Cloud {
     /// Returns the stored rows, for what the cloud does by itself.
     pub(crate) fn rows(&self) -> &Store {
         &self.inner.rows
+    }
+
+    /// Returns how long changes of a service take now, in milliseconds.
+    pub(crate) fn delay_of(&self, service: &str) -> i64 {
+        self.inner.trouble.delay(service)
     }
 
     /// Returns how the cloud was set up.
@@ -257,8 +292,16 @@ impl Cloud {
     }
 
     /// Answers the paths that are the local cloud's own.
-    fn own(&self, path: &str) -> Response<Bytes> {
+    pub(super) fn page(&self, method: &str, path: &str, body: &[u8]) -> Response<Bytes> {
         let segments: Vec<_> = path.split('/').collect();
+        let happened = (method, &segments[..]) == ("POST", &["happen"][..]);
+        let happened = happened.then(|| happen::page(self, body));
+        if let Some(page) = happened.or_else(|| self.inner.trouble.page(method, &segments, body)) {
+            return match page {
+                Ok(shown) => envelope::raw(200, "application/json", shown.to_string().into_bytes()),
+                Err(wrong) => envelope::raw(400, "text/plain", format!("{wrong}\n").into_bytes()),
+            };
+        }
         match segments.as_slice() {
             ["calls"] => {
                 let entry =
@@ -266,6 +309,7 @@ impl Cloud {
                 let calls: Value = self.calls().into_iter().map(entry).collect();
                 envelope::raw(200, "application/json", calls.to_string().into_bytes())
             }
+            ["limits"] => envelope::raw(200, "application/json", self.inner.limits.page().to_string().into_bytes()),
             ["code", account, region, function] => self.code(account, region, function),
             ["outbox", account, region, rest @ ..] if rest.len() < 2 => {
                 self.outbox(account, region, rest.first().copied().unwrap_or_default())
@@ -349,9 +393,8 @@ pub(crate) fn reset(dir: &Path) -> Result<(), OpenError> {
 
 fn lock(dir: &Path) -> Result<File, OpenError> {
     let folder = |source| OpenError::Folder { dir: dir.to_owned(), source };
-    // It keeps code, secret parameters and the tokens of sessions.
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(folder)?;
-    let file = File::options().create(true).append(true).open(dir.join(LOCK)).map_err(folder)?;
+    private::make(dir).map_err(folder)?;
+    let file = File::options().create(true).append(true).mode(0o600).open(dir.join(LOCK)).map_err(folder)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {

@@ -1,5 +1,8 @@
 //! Hands the SDK's HTTP requests to a [`Cloud`] in the same process, without a socket.
 
+use std::io;
+use std::time::Duration;
+
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
@@ -10,7 +13,7 @@ use aws_smithy_types::body::SdkBody;
 use http::Request;
 use http_body_util::BodyExt;
 
-use super::Cloud;
+use super::{Cloud, trouble};
 
 /// An HTTP client of the SDK whose other end is a local cloud.
 #[derive(Debug, Clone)]
@@ -26,15 +29,30 @@ impl LocalClient {
 }
 
 impl HttpClient for LocalClient {
-    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(self.clone())
+    fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(LocalConnector { cloud: self.cloud.clone(), patience: settings.read_timeout() })
     }
 }
 
-impl HttpConnector for LocalClient {
+/// The way of one client's requests, with its own patience.
+#[derive(Debug, Clone)]
+struct LocalConnector {
+    cloud: Cloud,
+    patience: Option<Duration>,
+}
+
+impl HttpConnector for LocalConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let cloud = self.cloud.clone();
-        HttpConnectorFuture::new(async move { send(&cloud, request).await })
+        let Self { cloud, patience } = self.clone();
+        HttpConnectorFuture::new(async move {
+            let sent = send(&cloud, request);
+            match patience {
+                Some(patience) => tokio::time::timeout(patience, sent)
+                    .await
+                    .unwrap_or_else(|late| Err(ConnectorError::timeout(late.into()))),
+                None => sent.await,
+            }
+        })
     }
 }
 
@@ -43,5 +61,9 @@ async fn send(cloud: &Cloud, request: HttpRequest) -> Result<HttpResponse, Conne
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(ConnectorError::user)?.to_bytes();
     let response = cloud.handle(Request::from_parts(parts, body)).await;
+    if trouble::is_cut(&response) {
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        return Err(ConnectorError::io(reset.into()));
+    }
     HttpResponse::try_from(response.map(SdkBody::from)).map_err(|cause| ConnectorError::other(cause.into(), None))
 }

@@ -7,6 +7,7 @@
 mod attribute;
 mod catalog;
 mod group;
+mod happen;
 mod image;
 mod instance;
 mod key;
@@ -25,6 +26,7 @@ mod tag;
 mod tests;
 mod volume;
 
+pub(crate) use happen::{fail, reclaim};
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

@@ -9,6 +9,7 @@ mod aws_managed;
 mod condition;
 mod document;
 mod evaluate;
+mod fresh;
 mod grantee;
 mod inline;
 mod names;
@@ -51,6 +52,7 @@ impl Service for Iam {
         let Some((_, run)) = all.find(|(name, _)| *name == call.operation) else {
             return Err(unknown_operation(call));
         };
+        fresh::check(tx, call)?;
         run(tx, call).map(Answer::Xml)
     }
 }

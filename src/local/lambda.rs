@@ -9,6 +9,7 @@ mod concurrency;
 mod configuration;
 mod environment;
 mod function;
+mod happen;
 mod invoke;
 mod list;
 mod mapping;
@@ -30,6 +31,7 @@ use super::{Answer, Call, Cloud, Fault, Input, Outcome, Service, Tx, unknown_ope
 pub(crate) use self::run::{Functions, resume};
 
 pub(crate) use self::function::exists;
+pub(crate) use self::happen::{disable, fail, idle};
 pub(crate) use self::permission::of_function as policy;
 
 /// Tables whose rows can be tagged.

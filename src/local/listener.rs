@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use http::Response;
 use tokio::net::TcpListener;
@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::flow::Flow;
-use super::{Cloud, Fault, OpenError, Settings, envelope, router};
+use super::{Cloud, Fault, OpenError, Settings, envelope, router, trouble};
 
 /// Larger than any request that AWS takes in one piece (Lambda code: 50 MB, as base64).
 const BODY_LIMIT: usize = 100 << 20;
@@ -94,10 +94,20 @@ pub(crate) async fn listen(cloud: Cloud, address: SocketAddr) -> io::Result<List
 async fn answer(State(cloud): State<Cloud>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let response = if let Ok(body) = to_bytes(body, BODY_LIMIT).await {
-        cloud.handle(Request::from_parts(parts, body)).await
+        // A call that has arrived is carried out whole, even if its caller dies while it waits for the answer.
+        let call = tokio::spawn(async move { cloud.handle(Request::from_parts(parts, body)).await });
+        call.await.unwrap_or_else(|_| {
+            let fault = Fault::with_status(500, "InternalFailure", "the local cloud broke off this request");
+            envelope::respond(&router::Form::Json("application/x-amz-json-1.1"), Err(fault))
+        })
     } else {
         let fault = Fault::with_status(413, "RequestEntityTooLarge", "the request body is cut off or over 100 MB");
         envelope::respond(&router::Form::Json("application/x-amz-json-1.1"), Err(fault))
     };
+    if trouble::is_cut(&response) {
+        // A body that fails before a byte of it is there ends the connection without an answer.
+        let lost = futures::stream::once(async { Err::<Bytes, _>(io::Error::from(io::ErrorKind::ConnectionReset)) });
+        return Response::new(Body::from_stream(lost));
+    }
     response.map(Body::from)
 }

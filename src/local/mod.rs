@@ -10,18 +10,22 @@ mod access;
 pub(crate) mod amis;
 mod analytics;
 pub(crate) mod cloud;
+mod cloudtrail;
 pub(crate) mod connector;
 pub(crate) mod constraint;
 mod dynamodb;
 mod ec2;
 mod envelope;
 pub(crate) mod flow;
+mod happen;
 pub(crate) mod iam;
 mod kinesis;
 mod lambda;
+mod limits;
 pub(crate) mod listener;
 pub(crate) mod logs;
 mod pattern;
+mod private;
 pub(crate) mod protocol;
 pub(crate) mod registry;
 mod router;
@@ -35,6 +39,7 @@ mod tag;
 mod tagging;
 #[cfg(test)]
 mod testing;
+pub(crate) mod trouble;
 
 use serde_json::Value;
 
@@ -65,6 +70,10 @@ pub(crate) struct Call {
     pub(crate) now: i64,
     /// Milliseconds that a state change takes: a resource made now is ready at `now + delay`.
     pub(crate) delay: i64,
+    /// Milliseconds until others see what the call changes in IAM; zero: at once.
+    pub(crate) lag: i64,
+    /// Whether the service that is called takes no new customers.
+    pub(crate) retired: bool,
     /// ARN of the role that calls; its policies decide. The account itself, which may do anything, has none.
     pub(crate) role: Option<String>,
     /// Name of the role's session; none when the cloud calls itself for the role.
@@ -83,6 +92,8 @@ impl Call {
             input,
             now,
             delay: 0,
+            lag: 0,
+            retired: false,
             role: None,
             session: None,
             endpoint: "http://127.0.0.1".to_owned(),

@@ -120,6 +120,14 @@ pub(crate) static SERVICES: &[Entry] = &[
         taggable: &[],
     },
     Entry {
+        signing: "cloudtrail",
+        target: "CloudTrail_20131101",
+        version: "2013-11-01",
+        wire: Wire::Json,
+        handler: Handler::Rows(&super::cloudtrail::CloudTrail),
+        taggable: &[],
+    },
+    Entry {
         signing: "lambda",
         target: "",
         version: "2015-03-31",

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::registry::{Entry, SERVICES, Wire};
 use super::sts::key;
-use super::{Call, DEFAULT_ACCOUNT, DEFAULT_REGION, Fault, Input, Params, Settings};
+use super::{Call, DEFAULT_ACCOUNT, DEFAULT_REGION, Fault, Input, Params};
 
 /// How the answer must be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,13 +137,7 @@ fn unknown_service(signed: Option<&str>) -> Fault {
 }
 
 /// Decodes the parameters of a request whose service is known.
-pub(crate) fn decode(
-    parts: &Parts,
-    body: &Bytes,
-    route: &Route,
-    caller: Caller,
-    settings: &Settings,
-) -> Result<Call, Fault> {
+pub(crate) fn decode(parts: &Parts, body: &Bytes, route: &Route, caller: Caller) -> Result<Call, Fault> {
     let (operation, input) = match &route.form {
         Form::Json(_) => (target_operation(parts)?, Input::Json(object(body)?)),
         Form::Cbor => (target_operation(parts)?, Input::Json(super::envelope::from_cbor(body)?)),
@@ -156,9 +150,11 @@ pub(crate) fn decode(
         operation,
         account: caller.account,
         region: caller.region,
-        input,
         now: jiff::Timestamp::now().as_millisecond(),
-        delay: i64::from(settings.delay),
+        delay: 0,
+        lag: 0,
+        retired: false,
+        input,
         role: None,
         session: None,
         endpoint: endpoint(parts),
@@ -168,7 +164,9 @@ pub(crate) fn decode(
 /// Returns target prefix and operation, from `X-Amz-Target` or a Smithy RPC path.
 fn target(parts: &Parts) -> Option<(String, String)> {
     if let Some(target) = header(parts, "x-amz-target") {
-        let (prefix, operation) = target.split_once('.').unwrap_or((target, ""));
+        let (prefix, operation) = target.rsplit_once('.').unwrap_or((target, ""));
+        // Some SDKs write CloudTrail's prefix with a package before it.
+        let prefix = prefix.rsplit('.').next().unwrap_or(prefix);
         return Some((prefix.to_owned(), operation.to_owned()));
     }
     let (service, operation) = parts.uri.path().strip_prefix("/service/")?.split_once("/operation/")?;

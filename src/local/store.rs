@@ -3,6 +3,8 @@
 //! Rows are addressed by table, scope (account and region, or account alone for global services) and key.
 //! Every API call is one transaction, so a process killed at any moment leaves whole calls or nothing.
 
+mod past;
+
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -50,7 +52,8 @@ impl Store {
     ) -> Result<T, Fault> {
         let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let inner = connection.transaction().map_err(internal)?;
-        let mut tx = Tx { inner, region: format!("{}/{}", call.account, call.region), global: call.account.clone() };
+        let (region, global) = (format!("{}/{}", call.account, call.region), call.account.clone());
+        let mut tx = Tx { inner, region, global, now: call.now, lag: call.lag };
         let result = work(&mut tx)?;
         tx.inner.commit().map_err(internal)?;
         Ok(result)
@@ -89,6 +92,10 @@ pub(crate) struct Tx<'a> {
     inner: rusqlite::Transaction<'a>,
     region: String,
     global: String,
+    /// Time of the call.
+    now: i64,
+    /// Milliseconds until everybody sees what the call changes in tables that spread.
+    lag: i64,
 }
 
 /// A kind of row: its table name and whether its rows belong to the whole account or to one region.
@@ -98,17 +105,24 @@ pub(crate) struct Table {
     pub(crate) name: &'static str,
     /// True for services without regions (IAM).
     pub(crate) global: bool,
+    /// Whether others can be made to see changes late.
+    pub(crate) spreads: bool,
 }
 
 impl Table {
     /// A table whose rows belong to one region.
     pub(crate) const fn regional(name: &'static str) -> Self {
-        Self { name, global: false }
+        Self { name, global: false, spreads: false }
     }
 
     /// A table whose rows belong to the whole account.
     pub(crate) const fn global(name: &'static str) -> Self {
-        Self { name, global: true }
+        Self { name, global: true, spreads: false }
+    }
+
+    /// A table of the whole account whose changes others may see late.
+    pub(crate) const fn spreading(name: &'static str) -> Self {
+        Self { name, global: true, spreads: true }
     }
 }
 
@@ -130,14 +144,16 @@ impl Tx<'_> {
 
     /// Reads one row.
     pub(crate) fn get<T: DeserializeOwned>(&self, table: Table, key: &str) -> Result<Option<T>, Fault> {
-        let text: Option<String> = self
-            .inner
+        self.text(table, key)?.map(|text| serde_json::from_str(&text).map_err(internal)).transpose()
+    }
+
+    fn text(&self, table: Table, key: &str) -> Result<Option<String>, Fault> {
+        self.inner
             .prepare_cached("SELECT value FROM rows WHERE kind = ? AND scope = ? AND key = ?")
             .and_then(|mut found| {
                 found.query_row(params![table.name, self.scope(table), key], |row| row.get(0)).optional()
             })
-            .map_err(internal)?;
-        text.map(|text| serde_json::from_str(&text).map_err(internal)).transpose()
+            .map_err(internal)
     }
 
     /// Tells whether a row exists.
@@ -175,17 +191,21 @@ impl Tx<'_> {
         let mut found = self
             .inner
             .prepare_cached(
-                "SELECT key, value FROM rows WHERE kind = ?1 AND scope = ?2 AND key >= ?3
+                "SELECT key, value FROM rows WHERE kind = ?1 AND scope = ?2 AND key >= ?3 AND key < ?5
                  AND substr(key, 1, length(?3)) = ?3 AND (?4 = '' OR instr(value, ?4)) ORDER BY key",
             )
             .map_err(internal)?;
-        let rows = found.query_map(params![table.name, self.scope(table), prefix, text], pair).map_err(internal)?;
+        // Keys are compared as UTF-8: what begins with the prefix comes before its longest continuation.
+        let end = format!("{prefix}{}", char::MAX);
+        let rows =
+            found.query_map(params![table.name, self.scope(table), prefix, text, end], pair).map_err(internal)?;
         read(rows)
     }
 
     /// Writes one row, new or not.
     pub(crate) fn put<T: Serialize>(&mut self, table: Table, key: &str, value: &T) -> Result<(), Fault> {
         let text = serde_json::to_string(value).map_err(internal)?;
+        self.remember(table, key)?;
         self.inner
             .prepare_cached("INSERT OR REPLACE INTO rows (kind, scope, key, value) VALUES (?, ?, ?, ?)")
             .and_then(|mut row| row.execute(params![table.name, self.scope(table), key, text]))
@@ -195,6 +215,7 @@ impl Tx<'_> {
 
     /// Deletes one row and tells whether it was there.
     pub(crate) fn delete(&mut self, table: Table, key: &str) -> Result<bool, Fault> {
+        self.remember(table, key)?;
         self.inner
             .prepare_cached("DELETE FROM rows WHERE kind = ? AND scope = ? AND key = ?")
             .and_then(|mut row| row.execute(params![table.name, self.scope(table), key]))
@@ -219,4 +240,25 @@ fn read<T: DeserializeOwned>(
 
 fn internal(cause: impl std::fmt::Display) -> Fault {
     Fault::with_status(500, "InternalFailure", format!("the local cloud's store failed: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::local::Input;
+
+    #[test]
+    fn rows_are_listed_from_the_first_to_the_last_of_a_prefix() {
+        const NAMES: Table = Table::regional("names");
+        let store = Store::memory().unwrap();
+        let call = Call::new("List", Input::Json(serde_json::Value::Null), 1);
+        let keys = ["a", "a/", "a/b", "a/é/c", "a/\u{10fffe}", "a0", "b"];
+        let listed = store.transaction(&call, |tx| {
+            keys.iter().try_for_each(|key| tx.put(NAMES, key, key))?;
+            tx.list_from::<String>(NAMES, "a/")
+        });
+        let listed: Vec<String> = listed.unwrap().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(listed, ["a/", "a/b", "a/é/c", "a/\u{10fffe}"]);
+        assert_eq!(store.transaction(&call, |tx| tx.list::<String>(NAMES)).unwrap().len(), keys.len());
+    }
 }

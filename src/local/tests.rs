@@ -14,6 +14,7 @@ use axum::body::Bytes;
 use http::{Method, Request};
 
 use super::connector::LocalClient;
+use super::trouble::{Delays, Latency, Pace};
 use super::{Cloud, OpenError, Settings, reset, serve};
 
 fn config(cloud: &Cloud, account: &str) -> SdkConfig {
@@ -39,8 +40,12 @@ pub(super) fn memory(settings: Settings) -> (Cloud, SdkConfig) {
     (cloud, config)
 }
 
+fn paced(pace: Pace) -> Settings {
+    Settings { pace, ..Settings::default() }
+}
+
 fn slow() -> Settings {
-    Settings { delay: 60_000, ..Settings::default() }
+    paced(Pace { delays: Delays::all(60_000), ..Pace::default() })
 }
 
 #[tokio::test]
@@ -147,7 +152,7 @@ async fn indexes_come_one_at_a_time_and_encryption_alone() {
 
 #[tokio::test]
 async fn a_deleted_table_passes_through_deleting() {
-    let (_, config) = memory(Settings { delay: 30, ..Settings::default() });
+    let (_, config) = memory(paced(Pace { delays: Delays::all(30), ..Pace::default() }));
     let client = aws_sdk_dynamodb::Client::new(&config);
     create_table(&client, "tickets").await;
     tokio::time::sleep(std::time::Duration::from_millis(40)).await;
@@ -344,7 +349,7 @@ async fn code_can_be_fetched_by_anyone_who_has_the_link() {
 
 #[tokio::test]
 async fn every_answer_waits_for_the_set_latency() {
-    let (_, config) = memory(Settings { latency: 40, ..Settings::default() });
+    let (_, config) = memory(paced(Pace { latency: Latency::Fixed(40), ..Pace::default() }));
     let start = std::time::Instant::now();
     aws_sdk_kinesis::Client::new(&config).list_streams().send().await.unwrap();
     assert!(start.elapsed() >= std::time::Duration::from_millis(40));

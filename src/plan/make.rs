@@ -9,7 +9,7 @@ use super::{Action, Blocked, Goal, Plan, Reason, Step, resolve_outputs, shield, 
 use crate::aws::marks;
 use crate::diff::{Change, diff, with_ignored};
 use crate::graph::Graph;
-use crate::kind::{AnyKind, Found, Outputs, Place, Tags};
+use crate::kind::{AnyKind, Found, Outputs, Place, Tagging, Tags};
 use crate::live::{self, Extra, Live, Orphan};
 use crate::stack::{Resource, Stack};
 
@@ -109,9 +109,10 @@ impl Planner<'_> {
     }
 
     fn converge(&mut self, resource: &Resource, step: &mut Step) {
-        match step.found.clone() {
+        match step.found.clone().map(|found| self.as_left(resource, found)) {
             None => self.create(resource, step),
-            Some(found) if self.may_touch(resource, &found) => {
+            Some(found) if self.is_meant(resource, &found) && self.may_touch(resource, &found) => {
+                step.found = Some(found.clone());
                 self.compare(resource, step, &found);
                 self.give_back(resource, step, found);
                 self.refuse(resource, step);
@@ -120,7 +121,42 @@ impl Planner<'_> {
         }
     }
 
-    fn create(&self, resource: &Resource, step: &mut Step) {
+    /// Takes the marks from what is marked on an object that is only now taken over: until then they were nowhere.
+    fn as_left(&self, resource: &Resource, mut found: Found) -> Found {
+        let adopted = |step: &&Step| step.reasons.contains(&Reason::Adopted);
+        let mut adopted = self.steps.iter().filter(adopted);
+        if resource.kind.tagging() == Tagging::OwnershipOnly && self.goal.adopts(&resource.id) {
+            let needs = self.graph.with_needs(&BTreeSet::from([resource.id.clone()]));
+            if adopted.any(|step| needs.contains(&step.id)) {
+                found.tags.clear();
+            }
+        }
+        found
+    }
+
+    /// Checks that what was found is what the user says that the resource is.
+    fn is_meant(&mut self, resource: &Resource, found: &Found) -> bool {
+        let Some(given) = self.goal.given.get(&resource.id).filter(|given| !live::is_meant(found, given)) else {
+            return true;
+        };
+        let (title, physical) = (resource.kind.title(), &found.physical);
+        let help = match marks::stack_of(&found.tags) {
+            Some(_) => format!("leave `={given}` out, or remove the resource that {physical} is first"),
+            None => format!("give the resource the `name:` that {given} has, or another id"),
+        };
+        let message = format!("it is the {title} `{physical}`, and not `{given}`");
+        self.blocked.push(Blocked { id: resource.id.clone(), message, help });
+        false
+    }
+
+    fn create(&mut self, resource: &Resource, step: &mut Step) {
+        if let Some(given) = self.goal.given.get(&resource.id) {
+            let message = format!("there is no {} `{given}` to take over", resource.kind.title());
+            let help =
+                "check the identifier, the region and the account; without `--adopt` it would be made".to_owned();
+            self.blocked.push(Blocked { id: resource.id.clone(), message, help });
+            return;
+        }
         step.set_tags = live::tags(self.stack, resource);
         let Some(old) = self.predecessor(resource) else {
             (step.action, step.reasons) = (Action::Create, vec![Reason::Missing]);
@@ -135,7 +171,8 @@ impl Planner<'_> {
 
     /// Returns the object that a resource was under its former name.
     fn predecessor(&self, resource: &Resource) -> Option<&Orphan> {
-        let same = |orphan: &&Orphan| orphan.id == resource.id && orphan.kind.type_name() == resource.kind.type_name();
+        let is_of = |id: &String| *id == resource.id || self.stack.moved.get(id) == Some(&resource.id);
+        let same = |orphan: &&Orphan| is_of(&orphan.id) && orphan.kind.type_name() == resource.kind.type_name();
         self.live.orphans.iter().find(same)
     }
 
@@ -144,7 +181,7 @@ impl Planner<'_> {
         let (title, name) = (resource.kind.title(), &found.physical);
         let (message, help) = match marks::stack_of(&found.tags) {
             Some(owner) if owner == self.stack.name => return true,
-            None if self.goal.adopt.takes(&resource.id) => return true,
+            None if self.goal.adopts(&resource.id) => return true,
             Some(owner) => (
                 format!("the {title} `{name}` belongs to the stack `{owner}`"),
                 "give the resource another `name:`, or remove it from the other stack first".to_owned(),
@@ -189,12 +226,24 @@ impl Planner<'_> {
             (step.set_tags, step.remove_tags) = (set, remove);
             step.reasons = vec![if step.changes.is_empty() { Reason::Tags } else { self.cause(resource, step, found) }];
         }
+        if step.action != Action::NoOp
+            && let Some(from) = self.former_id(resource, found)
+        {
+            step.reasons.retain(|reason| *reason != Reason::Tags);
+            step.reasons.insert(0, Reason::Moved { from });
+        }
         if step.action != Action::NoOp && marks::stack_of(&found.tags).is_none() {
             step.reasons.insert(0, Reason::Adopted);
             if self.is_astray(resource, found) {
                 step.reasons.insert(1, Reason::Astray);
             }
         }
+    }
+
+    /// Returns the id that an object was marked with before, when `moved:` says that it is this resource's.
+    fn former_id(&self, resource: &Resource, found: &Found) -> Option<String> {
+        let marked = marks::resource_of(&found.tags).filter(|id| self.stack.moved.get(*id) == Some(&resource.id))?;
+        Some(marked.to_owned())
     }
 
     /// Tells whether the ARN of what exists differs from the one that the resource would have.

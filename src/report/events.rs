@@ -80,6 +80,10 @@ impl Observer for JsonLines<'_> {
                 let message = format!("stopping: waiting for {}", super::count(*running, "step"));
                 self.line("warn", "diagnostic", &message, json!({"severity": "warning"}));
             }
+            Event::Fenced { running } => {
+                let message = format!("the lease is lost: waiting for {}", super::count(*running, "step"));
+                self.line("error", "diagnostic", &message, json!({"severity": "error"}));
+            }
         }
     }
 }

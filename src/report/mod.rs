@@ -3,10 +3,13 @@
 pub mod documents;
 pub mod drift;
 pub mod events;
+pub mod export;
 pub mod local;
+pub mod lock;
 pub mod plan;
 pub mod progress;
 pub mod send;
+pub mod terraform;
 pub mod values;
 pub mod verify;
 
@@ -14,14 +17,14 @@ use std::io::{IsTerminal, Write};
 
 use serde_json::Value;
 
-use crate::stack::variables::is_short;
+use crate::stack::secrets::Secrets;
 
-pub use crate::diff::MASK;
+pub use crate::stack::secrets::MASK;
 
 /// The terminal: results to standard output, everything else to standard error, secrets to neither.
 #[derive(Debug, Clone, Default)]
 pub struct Screen {
-    secrets: Vec<String>,
+    secrets: Secrets,
     /// Colours on standard output.
     pub paint: Paint,
     /// Colours on standard error.
@@ -38,7 +41,7 @@ impl Screen {
         let plain = no_color || set("NO_COLOR") || environment("TERM").as_deref() == Some("dumb");
         let forced = set("CLICOLOR_FORCE") && !no_color;
         Self {
-            secrets: Vec::new(),
+            secrets: Secrets::default(),
             paint: Paint { on: forced || (!plain && std::io::stdout().is_terminal()) },
             paint_err: Paint { on: forced || (!plain && std::io::stderr().is_terminal()) },
             live: !plain && std::io::stderr().is_terminal() && !set("CI"),
@@ -47,32 +50,19 @@ impl Screen {
 
     /// Hides these values from now on.
     pub fn hide(&mut self, secrets: &[String]) {
-        // Shorter values stand in every other word: hiding them would tell more than it hides.
-        let long = secrets.iter().filter(|secret| !is_short(secret));
-        self.secrets.extend(long.flat_map(|secret| forms(secret)));
-        // A secret that is part of another one must not break the longer one apart.
-        self.secrets.sort_by(|one, other| (other.len(), one).cmp(&(one.len(), other)));
-        self.secrets.dedup();
+        self.secrets.add(secrets);
     }
 
     /// Replaces secrets in a text.
     #[must_use]
     pub fn masked(&self, text: &str) -> String {
-        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, MASK))
+        self.secrets.masked(text)
     }
 
     /// Replaces secrets in all texts of a value.
     #[must_use]
     pub fn masked_value(&self, value: &Value) -> Value {
-        match value {
-            Value::String(text) => self.masked(text).into(),
-            Value::Array(items) => items.iter().map(|item| self.masked_value(item)).collect(),
-            Value::Object(map) => {
-                map.iter().map(|(name, value)| (self.masked(name), self.masked_value(value))).collect()
-            }
-            other if self.secrets.contains(&other.to_string()) => MASK.into(),
-            other => other.clone(),
-        }
+        self.secrets.masked_value(value)
     }
 
     /// Writes a result.
@@ -90,7 +80,13 @@ impl Screen {
     /// # Errors
     /// Returns the error of standard output.
     pub fn json(&self, value: &Value) -> std::io::Result<()> {
-        self.result(&escaped(&format!("{:#}\n", self.masked_value(value))))
+        self.result(&self.document(value))
+    }
+
+    /// Returns a JSON result as text.
+    #[must_use]
+    pub fn document(&self, value: &Value) -> String {
+        escaped(&format!("{:#}\n", self.masked_value(value)))
     }
 
     /// Writes one JSON event on a line of its own.
@@ -105,15 +101,6 @@ impl Screen {
     pub fn note(&self, text: &str) {
         let _ = std::io::stderr().lock().write_all(self.masked(text).as_bytes());
     }
-}
-
-/// Returns how a secret may be written: as it is, escaped, and line by line.
-fn forms(secret: &str) -> Vec<String> {
-    let unquoted = |text: String| text[1..text.len() - 1].to_owned();
-    let lines = secret.lines().map(str::trim).filter(|line| line.chars().count() > 7);
-    let mut forms: Vec<String> = lines.map(str::to_owned).collect();
-    forms.extend([secret.to_owned(), unquoted(format!("{secret:?}")), unquoted(Value::from(secret).to_string())]);
-    forms
 }
 
 /// Colours, or none.

@@ -93,6 +93,7 @@ fn reason_text(reason: &Reason, action: Action) -> Option<String> {
             format!("{} cannot be changed in place; {}", paths.join(", "), order(action))
         }
         Reason::Renamed { from } => format!("renamed from {from}; {}", order(action)),
+        Reason::Moved { from } => format!("moved from {from}"),
         Reason::Undone { by } => format!("undone by the replacement of {by}"),
         Reason::Requested => "replacement requested".to_owned(),
         Reason::Adopted => "exists already; is taken over".to_owned(),

@@ -93,6 +93,13 @@ impl Observer for Human<'_> {
                 );
                 self.line(&self.colours().yellow(&text));
             }
+            Event::Fenced { running } => {
+                let text = format!(
+                    "The lease on the stack is lost: nothing new is started; waiting for {}.",
+                    count(*running, "step")
+                );
+                self.line(&self.colours().red(&text));
+            }
         }
     }
 }

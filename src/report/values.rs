@@ -11,7 +11,7 @@ use crate::plan::Step;
 use crate::stack::reference::{Reference, Segment, parse};
 
 /// Longest line, where values can be broken.
-const LINE: usize = 110;
+pub(super) const LINE: usize = 110;
 
 /// Unchanged lines shown around a changed one.
 const CONTEXT: usize = 2;
@@ -99,7 +99,8 @@ fn breaks(value: &Value, room: usize) -> bool {
     }
 }
 
-fn has_lines(value: &Value) -> bool {
+/// Tells whether any text of a value has several lines.
+pub(super) fn has_lines(value: &Value) -> bool {
     match value {
         Value::String(text) => text.trim_end().contains('\n'),
         Value::Object(map) => map.values().any(has_lines),
@@ -190,7 +191,8 @@ fn told(value: &Value) -> Value {
     }
 }
 
-fn text_diff(before: &str, after: &str, indent: usize, paint: Paint) -> String {
+/// Compares two texts line by line, with a little of what is the same around each difference.
+pub(super) fn text_diff(before: &str, after: &str, indent: usize, paint: Paint) -> String {
     let pad = " ".repeat(indent);
     let diff = TextDiff::from_lines(before, after);
     let mut out = String::new();

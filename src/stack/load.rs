@@ -26,8 +26,8 @@ pub use super::variables::Inputs;
 const MASK: &str = "(sensitive)";
 
 /// Keys at the top of a stack file.
-pub(super) const KEYS: [&str; 8] =
-    ["stack", "region", "accounts", "variables", "tags", "resources", "outputs", "verify"];
+pub(super) const KEYS: [&str; 11] =
+    ["stack", "region", "accounts", "variables", "tags", "resources", "moved", "outputs", "verify", "lock", "drift"];
 
 /// A stack file that can be used.
 #[derive(Debug, Clone)]
@@ -88,13 +88,29 @@ impl Loader<'_> {
             region: self.region(&known, problems),
             accounts: self.accounts(&known, problems),
             canary: self.filled("verify", &known, problems).and_then(|section| super::canary::read(&section, problems)),
+            lock: self.filled("lock", &known, problems).and_then(|section| super::lock::read(&section, problems)),
+            ignore: self.ignore(&known, &resources.0, problems),
+            moved: self.moved(problems),
             outputs: resources.1,
             resources: resources.0,
             secrets: self.variables.secrets.clone(),
+            given: self.variables.given.clone(),
             file: self.path.to_owned(),
             source: source.clone(),
             name,
         }
+    }
+
+    fn ignore(
+        &self,
+        known: &Known<'_>,
+        resources: &IndexMap<String, Resource>,
+        problems: &mut Vec<Problem>,
+    ) -> Vec<super::ignore::Rule> {
+        let Some(section) = self.filled("drift", known, problems) else { return Vec::new() };
+        let listed = self.root.get("resources").and_then(Value::as_object).into_iter().flat_map(Map::keys);
+        let scope = super::ignore::Scope { resources, listed: listed.map(String::as_str).collect(), kinds: self.kinds };
+        super::ignore::read(&section, &scope, problems)
     }
 
     fn check_keys(&self, problems: &mut Vec<Problem>) {
@@ -203,6 +219,16 @@ impl Loader<'_> {
         (finished, self.outputs(known, &targets, problems))
     }
 
+    fn moved(&self, problems: &mut Vec<Problem>) -> IndexMap<String, String> {
+        let empty = Map::new();
+        let listed = self.root.get("resources").and_then(Value::as_object).unwrap_or(&empty);
+        let kind_of = |id: &str| {
+            let name = listed.get(id)?.get("type")?.as_str()?;
+            self.kinds.iter().copied().find(|kind| kind.type_name() == name)
+        };
+        super::moves::read(self.root.get("moved"), listed, kind_of, problems)
+    }
+
     fn outputs(
         &self,
         known: &Known<'_>,
@@ -242,7 +268,9 @@ fn targets<'a>(drafts: &[Draft<'a>]) -> Targets<'a> {
     }
 }
 
-fn is_stack_name(name: &str) -> bool {
+/// Tells whether a text can be the name of a stack.
+#[must_use]
+pub fn is_stack_name(name: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     (1..=63).contains(&name.len())
         && name.bytes().next().is_some_and(letter)

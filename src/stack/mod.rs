@@ -8,20 +8,26 @@ mod common;
 #[cfg(test)]
 pub(crate) mod fake;
 mod fields;
+mod given;
 mod grants;
+pub mod ignore;
 mod links;
 pub mod load;
+pub mod lock;
+mod moves;
 pub mod problem;
 pub mod reference;
 mod render;
 pub mod resolve;
 mod resource;
 pub mod schema;
+pub mod secrets;
 pub mod spans;
 mod substitute;
 pub mod suggest;
 mod text;
 pub mod variables;
+pub mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -32,6 +38,7 @@ use serde_json::Value;
 
 use crate::kind::{AnyKind, Key, Tags};
 pub use common::duration;
+pub use given::Given;
 pub use problem::{Problem, Report, Severity};
 
 /// A loaded and checked stack file.
@@ -49,10 +56,18 @@ pub struct Stack {
     pub resources: IndexMap<String, Resource>,
     /// Outputs, as templates.
     pub outputs: IndexMap<String, Value>,
+    /// Ids of today by former ones.
+    pub moved: IndexMap<String, String>,
     /// The record that `verify --canary` sends through.
     pub canary: Option<canary::Canary>,
+    /// Where runs that change the stack take turns.
+    pub lock: Option<lock::Lock>,
+    /// What the drift check overlooks.
+    pub ignore: Vec<ignore::Rule>,
     /// Values of sensitive variables, to be masked wherever they would show.
     pub secrets: Vec<String>,
+    /// Variables that were given a value from outside the file.
+    pub given: BTreeMap<String, Given>,
     /// The file's text and the places in it, for messages about it after loading.
     pub source: spans::Source,
 }

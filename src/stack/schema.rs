@@ -46,7 +46,14 @@ fn top() -> Value {
             "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_-]*$"},
             "additionalProperties": {"$ref": "#/$defs/resource"},
         },
+        "moved": {
+            "description": "Ids of today by former ones, as `{old: new}`: what AWS has under a former id is kept and not made anew.",
+            "type": "object",
+            "additionalProperties": {"type": "string"},
+        },
         "verify": verify(),
+        "lock": lock(),
+        "drift": drift(),
         "outputs": {"description": "Values that `stackctl output` prints, such as `${id.arn}`.", "type": "object"},
     })
 }
@@ -79,6 +86,62 @@ fn verify() -> Value {
         }),
     );
     object("What `stackctl verify` sends through the stack.", json!([]), json!({"canary": canary}))
+}
+
+/// The table in which runs take turns.
+fn lock() -> Value {
+    json!({
+        "description": "Lets runs that change the stack take turns: apply and destroy hold a lease in a DynamoDB table.",
+        "type": ["object", "null"],
+        "additionalProperties": false,
+        "required": ["table"],
+        "properties": {
+            "table": {
+                "type": "string",
+                "description": "Name of a table whose hash key is `LockID`, of type S. It may be shared with other stacks, and with Terraform.",
+            },
+            "ttl": {
+                "type": ["string", "null"],
+                "pattern": r"^((\d+[smh])+|.*\$\{var\..*)$",
+                "description": "How long the lease of a run that died stays, from `5s` to `1h`; `60s` by default. A run at work renews it.",
+            },
+        },
+    })
+}
+
+/// What the drift check overlooks.
+fn drift() -> Value {
+    let text = |description: &str| json!({"type": "string", "minLength": 1, "description": description});
+    let maybe = |description: &str| json!({"type": ["string", "null"], "minLength": 1, "description": description});
+    let rule = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["resource", "reason"],
+        "properties": {
+            "resource": text("Key of a resource, or of several with `*`."),
+            "path": maybe("Path of a field, such as `tags.owner`; `*` stands for one step. Without it the whole resource."),
+            "classes": {
+                "type": ["array", "null"],
+                "minItems": 1,
+                "items": {"enum": super::ignore::CLASSES},
+                "description": "Classes of differences; all but `unreadable` by default.",
+            },
+            "reason": text("Why it is to be ignored. Shown in every report."),
+            "expires": {
+                "type": ["string", "null"],
+                "pattern": r"^(\d{4}-\d{2}-\d{2}|.*\$\{var\..*)$",
+                "description": "The last day on which the rule holds, such as `2027-01-31`.",
+            },
+        },
+    });
+    json!({
+        "description": "What `stackctl drift` does not count. Plan and apply take no notice of it.",
+        "type": ["object", "null"],
+        "additionalProperties": false,
+        "properties": {
+            "ignore": {"type": ["array", "null"], "items": rule, "description": "Differences that are known and accepted."},
+        },
+    })
 }
 
 fn definitions(kinds: &[&dyn AnyKind]) -> Value {

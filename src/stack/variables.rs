@@ -2,12 +2,13 @@
 //!
 //! Knows nothing of where variables are used.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
 use serde_json::{Map, Number, Value};
 
+use super::given::Given;
 use super::problem::{Problem, Spot, join};
 use super::suggest;
 use super::text::{describe, parse, read};
@@ -28,6 +29,8 @@ pub struct Inputs {
     pub var_files: Vec<PathBuf>,
     /// `STACKCTL_VAR_name=value`, with or without the prefix.
     pub env: Vec<(String, String)>,
+    /// Values that a saved plan was made with.
+    pub saved: Vec<(String, Value)>,
 }
 
 /// The variables of a stack with their values.
@@ -39,6 +42,8 @@ pub(super) struct Variables {
     pub(super) secrets: Vec<String>,
     /// Names of sensitive variables with a secret too short to be found in texts.
     pub(super) short: BTreeSet<String>,
+    /// What was given from outside the file.
+    pub(super) given: BTreeMap<String, Given>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +55,7 @@ enum Type {
 }
 
 /// One value from outside and where it came from.
-struct Given {
+struct Source {
     value: Value,
     origin: String,
 }
@@ -84,6 +89,9 @@ pub(super) fn resolve(declared: Option<&Value>, inputs: &Inputs, problems: &mut 
             problems.push(short(name));
             variables.short.insert(name.clone());
         }
+        if given.contains_key(name) {
+            variables.given.insert(name.clone(), Given::of(fields, value.as_ref()));
+        }
         variables.values.insert(name.clone(), value);
     }
     variables
@@ -106,26 +114,29 @@ fn example() -> &'static str {
 }
 
 /// Collects values by name, the weakest source first so that stronger ones overwrite.
-fn gather(declared: &Map<String, Value>, inputs: &Inputs, problems: &mut Vec<Problem>) -> IndexMap<String, Given> {
+fn gather(declared: &Map<String, Value>, inputs: &Inputs, problems: &mut Vec<Problem>) -> IndexMap<String, Source> {
     let mut given = IndexMap::new();
+    for (name, value) in inputs.saved.iter().filter(|(name, _)| declared.contains_key(name)) {
+        given.insert(name.clone(), Source { value: value.clone(), origin: "the saved plan".to_owned() });
+    }
     for (name, value) in &inputs.env {
         let name = name.strip_prefix(PREFIX).unwrap_or(name);
         let origin = format!("{PREFIX}{name}");
         if !declared.contains_key(name) {
             problems.extend(misspelled(name, &origin, declared));
         }
-        given.insert(name.to_owned(), Given { value: Value::from(value.as_str()), origin });
+        given.insert(name.to_owned(), Source { value: Value::from(value.as_str()), origin });
     }
     for file in &inputs.var_files {
         for (name, value) in values_of(file, problems) {
             let origin = format!("--var-file {}", file.display());
             unknown(&name, &origin, declared, problems);
-            given.insert(name, Given { value, origin });
+            given.insert(name, Source { value, origin });
         }
     }
     for (name, value) in &inputs.vars {
         unknown(name, "--var", declared, problems);
-        given.insert(name.clone(), Given { value: Value::from(value.as_str()), origin: "--var".to_owned() });
+        given.insert(name.clone(), Source { value: Value::from(value.as_str()), origin: "--var".to_owned() });
     }
     given
 }
@@ -170,7 +181,7 @@ fn values_of(file: &std::path::Path, problems: &mut Vec<Problem>) -> Map<String,
 fn variable(
     name: &str,
     fields: &Value,
-    given: Option<&Given>,
+    given: Option<&Source>,
     secrets: &mut Vec<String>,
     problems: &mut Vec<Problem>,
 ) -> Option<Value> {
@@ -245,7 +256,7 @@ fn type_of(path: &str, given: Option<&Value>, problems: &mut Vec<Problem>) -> Ty
 }
 
 impl Declaration<'_> {
-    fn value(&self, given: Option<&Given>, secrets: &mut Vec<String>, problems: &mut Vec<Problem>) -> Option<Value> {
+    fn value(&self, given: Option<&Source>, secrets: &mut Vec<String>, problems: &mut Vec<Problem>) -> Option<Value> {
         let (raw, origin, path) = match (given, self.fields.get("default")) {
             (Some(given), _) => (&given.value, format!("the value from {}", given.origin), self.path.clone()),
             (None, Some(default)) => (default, "the default".to_owned(), join(&self.path, "default")),
@@ -402,12 +413,22 @@ mod tests {
             vars: vec![pair("a", "var")],
             var_files: vec![file.path().to_owned()],
             env: vec![pair("STACKCTL_VAR_a", "env"), pair("b", "env"), pair("STACKCTL_VAR_c", "env")],
+            saved: ["c", "e", "gone"].map(|name| (name.to_owned(), json!("saved"))).into(),
         };
-        let declared = json!({"a": {}, "b": {}, "c": {"default": "d"}, "d": {"default": "d"}});
+        let declared = json!({"a": {}, "b": {}, "c": {"default": "d"}, "d": {"default": "d"}, "e": {"default": "d"}});
         let (variables, problems) = run(&declared, &inputs);
         assert!(problems.is_empty(), "{problems:?}");
         let values: Vec<String> = variables.values.values().map(|value| plain(value.as_ref().unwrap())).collect();
-        assert_eq!(values, ["var", "file", "env", "d"]);
+        assert_eq!(values, ["var", "file", "env", "d", "saved"]);
+        assert_eq!(variables.given.into_keys().collect::<Vec<_>>(), ["a", "b", "c", "e"]);
+    }
+
+    #[test]
+    fn of_a_sensitive_value_only_that_it_was_given_is_remembered() {
+        let declared = json!({"pin": {"sensitive": true}, "odd": {"sensitive": 1}, "n": {"type": "number"}});
+        let vars = vec![pair("pin", "4242"), pair("odd", "4242"), pair("n", "7")];
+        let given = run(&declared, &Inputs { vars, ..Inputs::default() }).0.given;
+        assert_eq!(json!(given), json!({"n": {"value": 7}, "odd": "secret", "pin": "secret"}));
     }
 
     #[test]

@@ -48,6 +48,44 @@ impl Listener {
         calls.iter().map(entry).collect()
     }
 
+    /// Returns what is said of limits: the numbers, the calls, and what was refused.
+    pub(crate) fn limits(&self) -> Value {
+        self.page("limits")
+    }
+
+    /// Starts an experiment, such as `{"rules": [{"what": "throttle", "on": "iam:*", "calls": 1}]}`.
+    pub(crate) fn trouble(&self, experiment: &Value) {
+        self.post("trouble", experiment);
+    }
+
+    /// Ends the experiment.
+    pub(crate) fn peace(&self) {
+        self.trouble(&serde_json::json!({}));
+    }
+
+    /// Returns what came of the experiment so far: `rules` with counts, `injected`, and the calls that are `held`.
+    pub(crate) fn troubled(&self) -> Value {
+        self.page("trouble")
+    }
+
+    /// Returns the calls of the journal after a number.
+    pub(crate) fn journal(&self, after: u64) -> Vec<Value> {
+        self.page(&format!("journal/{after}"))["calls"].as_array().unwrap().clone()
+    }
+
+    /// Returns a page of the local cloud's own.
+    pub(crate) fn page(&self, path: &str) -> Value {
+        serde_json::from_str(&get(&self.url, &format!("/_local/{path}"))).unwrap()
+    }
+
+    /// Sends a value to a page of the local cloud's own and returns the answer.
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Value {
+        let body = body.to_string();
+        let head = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+        let answer = ask(&self.url, &format!("POST /_local/{path}"), &format!("{head}Connection: close\r\n\r\n{body}"));
+        serde_json::from_str(&answer).unwrap()
+    }
+
     /// Returns what `work` returns, having checked that it only read.
     #[track_caller]
     pub(crate) fn reading<T>(&self, work: impl FnOnce() -> T) -> T {
@@ -74,12 +112,16 @@ impl Drop for Listener {
 
 /// Returns the body of a page.
 fn get(url: &str, path: &str) -> String {
+    ask(url, &format!("GET {path}"), "Connection: close\r\n\r\n")
+}
+
+fn ask(url: &str, what: &str, rest: &str) -> String {
     let host = url.trim_start_matches("http://");
     let mut socket = TcpStream::connect(host).unwrap();
-    write!(socket, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+    write!(socket, "{what} HTTP/1.0\r\nHost: {host}\r\n{rest}").unwrap();
     let mut answer = String::new();
     socket.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.contains(" 200 "), "{path}: {head}");
+    assert!(head.contains(" 200 "), "{what}: {head}: {body}");
     body.to_owned()
 }

@@ -5,4 +5,7 @@ pub(crate) mod fixture;
 pub(crate) mod listener;
 pub(crate) mod ministack;
 pub(crate) mod moto;
+pub(crate) mod proxy;
 pub(crate) mod sandbox;
+pub(crate) mod trial;
+pub(crate) mod wire;

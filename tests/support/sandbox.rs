@@ -160,6 +160,11 @@ pub(crate) struct Output {
 }
 
 impl Output {
+    /// Returns the exit code; none when a signal ended the run.
+    pub(crate) fn exit(&self) -> Option<i32> {
+        self.code
+    }
+
     /// Checks the exit code.
     #[track_caller]
     pub(crate) fn code(self, code: i32) -> Self {
@@ -194,7 +199,8 @@ pub(crate) fn project() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a folder with everything in it.
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs_err::create_dir_all(to).unwrap();
     for entry in fs_err::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -306,6 +306,10 @@ impl AnyKind for Fake {
         }))
     }
 
+    fn peers(&self) -> crate::kind::Peers {
+        crate::kind::Peers::NONE
+    }
+
     fn path(&self) -> crate::kind::Path {
         crate::kind::Path::NONE
     }

@@ -1,6 +1,7 @@
 //! The single IAM calls about a role, each with the patience that IAM's consistency asks for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_iam::types::Role;
@@ -21,6 +22,36 @@ pub(super) async fn get(cx: &Cx) -> Result<Role> {
 pub(super) async fn get_named(cx: &Cx, name: &str) -> Result<Role> {
     let answer = cx.aws.iam().get_role().role_name(name).send().await.map_err(failed("GetRole"))?;
     answer.role.ok_or_else(|| KindError::not_found("the answer has no role"))
+}
+
+/// Reads a role, once for all that look at the same time.
+pub(super) async fn shared(cx: &Cx, name: &str) -> Result<Option<Role>> {
+    let role = found(cx.once(&format!("role {name}"), get_named(cx, name)).await)?;
+    Ok(role.map(|role| (*role).clone()))
+}
+
+/// Names and paths of the account's roles, unless there are more than one call lists.
+type Listed = Option<Vec<(String, String)>>;
+
+/// Lists the account's roles, where that takes one call: then nothing else has to be asked for those that are not there.
+async fn account(cx: &Cx) -> Result<Arc<Listed>> {
+    cx.once("roles of the account", async {
+        let answer = cx.aws.iam().list_roles().max_items(1000).send().await.map_err(failed("ListRoles"))?;
+        let named = answer.roles.into_iter().map(|role| (role.role_name, role.path));
+        Ok((!answer.is_truncated).then(|| named.collect()))
+    })
+    .await
+}
+
+/// Tells whether a look at the whole account has shown that there is no such role.
+pub(super) async fn is_absent(cx: &Cx) -> bool {
+    if !cx.is_shared() {
+        return false;
+    }
+    let name = cx.key.handle();
+    // Without the permission to list, each role is asked for.
+    let listed = account(cx).await.ok();
+    listed.as_deref().and_then(Option::as_ref).is_some_and(|all| all.iter().all(|(other, _)| other != name))
 }
 
 /// Reads all inline policies, several at once.
@@ -60,6 +91,10 @@ async fn profiles(cx: &Cx) -> Result<Vec<String>> {
 
 /// Lists the names of the roles on the stack's path.
 pub(super) async fn names_on_path(cx: &Cx) -> Result<Vec<String>> {
+    if let Some(all) = account(cx).await?.as_ref() {
+        let path = iam::path(&cx.key.stack);
+        return Ok(all.iter().filter(|(_, other)| other.starts_with(&path)).map(|(name, _)| name.clone()).collect());
+    }
     let request = cx.aws.iam().list_roles().path_prefix(iam::path(&cx.key.stack));
     let roles: std::result::Result<Vec<_>, _> = request.into_paginator().items().send().collect().await;
     Ok(roles.map_err(failed("ListRoles"))?.into_iter().map(|role| role.role_name).collect())
@@ -98,11 +133,21 @@ fn is_new_role(error: &KindError) -> bool {
 
 /// Waits until a new role's policies are listed, so that the next look sees what was just put (`facts/aws.md` 5.3).
 pub(super) async fn wait_listed(cx: &Cx, want: &Spec) -> Result<()> {
-    let patience = Wait::new(format!("IAM: the policies of role {} to be visible", cx.key.name), IAM_LIMIT);
+    let patience =
+        Wait::new(format!("IAM: the policies of role {} to be visible", cx.key.name), cx.limit("create", IAM_LIMIT));
     patience
         .every(Duration::from_secs(2))
         .until(cx, || async {
-            let (inline, attached) = tokio::try_join!(inline_names(cx), attached_policies(cx))?;
+            let inline =
+                async { if want.inline_policies.is_empty() { Ok(Vec::new()) } else { inline_names(cx).await } };
+            let attached = async {
+                if want.managed_policy_arns.is_empty() { Ok(BTreeSet::new()) } else { attached_policies(cx).await }
+            };
+            let (inline, attached) = match tokio::try_join!(inline, attached) {
+                // A role made a moment ago may be found by one call and not by the next.
+                Err(error) if error.is_not_found() => return Ok(Look::Pending("not found".to_owned())),
+                lists => lists?,
+            };
             let missing = want.inline_policies.keys().find(|name| !inline.contains(name));
             let missing = missing.or_else(|| want.managed_policy_arns.difference(&attached).next());
             Ok(missing.map_or(Look::Done(()), |name| Look::Pending(format!("{name} not listed"))))

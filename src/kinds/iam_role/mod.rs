@@ -4,6 +4,7 @@
 //! role go one after another, since IAM refuses concurrent ones (`facts/aws.md` 4.7).
 
 mod call;
+mod peers;
 mod spec;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,8 +21,8 @@ use crate::aws::error::{failed, found, gone};
 use crate::aws::marks;
 use crate::aws::wait::{IAM_LIMIT, Wait};
 use crate::kind::{
-    Changes, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Place, Result, Right, Tags,
-    Writes,
+    Changes, Fault, Files, Grant, Key, Kind, KindError, Naming, Observed, Outputs, Owned, Peers, Place, Result, Right,
+    Tags, Writes,
 };
 pub use spec::Spec;
 
@@ -44,6 +45,7 @@ impl Kind for IamRole {
     const TITLE: &'static str = "IAM role";
     const DELETE_RANK: u8 = 80;
     const NAMING: Naming = Naming::Name { pattern: r"^[A-Za-z0-9_+=,.@-]{1,64}$" };
+    const PEERS: Peers = peers::PEERS;
     const READS: &'static [&'static str] =
         &["iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"];
     const LISTS: &'static [&'static str] = &["iam:ListRoles"];
@@ -66,7 +68,10 @@ impl Kind for IamRole {
     }
 
     async fn observe(cx: &Cx, _: Option<&Spec>) -> Result<Option<Observed<Spec, RoleOutputs>>> {
-        let Some(role) = found(call::get(cx).await)? else { return Ok(None) };
+        if call::is_absent(cx).await {
+            return Ok(None);
+        }
+        let Some(role) = call::shared(cx, cx.key.handle()).await? else { return Ok(None) };
         let Some((inline, attached)) = found(tokio::try_join!(call::inline_policies(cx), call::attached_policies(cx)))?
         else {
             return Ok(None);
@@ -85,7 +90,7 @@ impl Kind for IamRole {
     /// Lists the roles on the stack's path; an adopted role on another path is found by its name only.
     async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
         let names = call::names_on_path(cx).await?;
-        let reads = stream::iter(names).map(|name| async move { found(call::get_named(cx, &name).await) });
+        let reads = stream::iter(names).map(|name| async move { call::shared(cx, &name).await });
         let roles: Vec<Option<Role>> = reads.buffered(iam::READS).try_collect().await?;
         let owned = roles.into_iter().flatten();
         let owned = owned.map(|role| Owned { physical: role.role_name, tags: iam::tags_of(role.tags) });
@@ -168,10 +173,12 @@ async fn fill(cx: &Cx, want: &Spec, outputs: RoleOutputs) -> Result<RoleOutputs>
 
 /// After "already exists": a lost answer of our own call is success, anybody else's role is not ours.
 async fn settle_existing(cx: &Cx, want: &Spec, tags: &Tags, error: KindError) -> Result<RoleOutputs> {
-    let present = found(call::get(cx).await)?;
+    let look = || async { found(call::get(cx).await) };
+    let present = iam::existing(cx, &format!("role {}", cx.key.name), look).await?;
     marks::settle(&iam::tags_of(present.and_then(|role| role.tags)), tags, error)?;
     wait_visible(cx).await?;
-    let fresh = IamRole::observe(cx, Some(want)).await?;
+    let look = || async { IamRole::observe(cx, Some(want)).await };
+    let fresh = iam::existing(cx, &format!("role {}", cx.key.name), look).await?;
     let fresh = fresh.ok_or_else(|| KindError::not_found(format!("role {} vanished", cx.key.name)))?;
     converge(cx, want, &fresh.spec, |_| true).await?;
     Ok(fresh.outputs)

@@ -118,7 +118,7 @@ pub(super) fn explain(error: KindError) -> KindError {
         _ if closed || (REFUSALS.contains(&error.code.as_str()) && !policy) => {
             KindError { class: Class::Retired, ..error }.hint(RETIREMENT)
         }
-        Class::Quota | Class::Other | Class::Unreachable => {
+        Class::Quota | Class::Other | Class::Unavailable => {
             error.hint(format!("this may be the end of it: {RETIREMENT}"))
         }
         _ => error,

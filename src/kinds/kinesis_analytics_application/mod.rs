@@ -6,6 +6,7 @@
 mod calls;
 mod edits;
 mod path;
+mod peers;
 mod spec;
 mod wire;
 
@@ -25,8 +26,8 @@ use crate::aws::Cx;
 use crate::aws::error::{failed, found};
 use crate::aws::marks;
 use crate::kind::{
-    Changes, Check, Fault, Files, Grant, Halt, Hop, Key, Kind, Naming, Observed, Outputs, Owned, Path, Place, Result,
-    Right, Tags, Writes,
+    Changes, Check, Fault, Files, Grant, Halt, Hop, Key, Kind, Naming, Observed, Outputs, Owned, Path, Peers, Place,
+    Result, Right, Tags, Writes,
 };
 
 /// A Kinesis Data Analytics application for SQL.
@@ -49,6 +50,7 @@ impl Kind for KinesisAnalyticsApplication {
     const TITLE: &'static str = "Kinesis Data Analytics application (SQL, retired by AWS)";
     const DELETE_RANK: u8 = 10;
     const NAMING: Naming = Naming::Name { pattern: r"^[a-zA-Z0-9_.-]{1,128}$" };
+    const PEERS: Peers = peers::PEERS;
     const TAG_INDEX: Option<&'static str> = Some("kinesisanalytics:application");
     const READS: &'static [&'static str] =
         &["kinesisanalytics:DescribeApplication", "kinesisanalytics:ListTagsForResource"];

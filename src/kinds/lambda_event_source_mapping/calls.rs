@@ -1,5 +1,6 @@
 //! The calls: find, create, update, delete, and the waits between them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_lambda::operation::update_event_source_mapping::builders::UpdateEventSourceMappingFluentBuilder;
@@ -66,16 +67,35 @@ pub(super) async fn list(cx: &Cx, source: Option<&str>) -> Result<Vec<Mapping>> 
     Ok(all.into_iter().filter(|mapping| mapping.state() != Some("Deleting")).collect())
 }
 
+/// Lists all mappings, once for all that look at the same time.
+pub(super) async fn all(cx: &Cx) -> Result<Arc<Vec<Mapping>>> {
+    cx.once("event source mappings", list(cx, None)).await
+}
+
+/// Reads a mapping: from the list of all when many look at the same time, and by itself when it is not in there, as one
+/// that was made a moment ago.
+pub(super) async fn look(cx: &Cx, uuid: &str) -> Result<Mapping> {
+    if cx.is_shared()
+        && let Some(mapping) = all(cx).await?.iter().find(|mapping| mapping.uuid() == Some(uuid))
+    {
+        return Ok(mapping.clone());
+    }
+    get(cx, uuid).await
+}
+
 /// Finds the mapping of a source and function, when both are known.
 pub(super) async fn find(cx: &Cx, want: &Spec) -> Result<Option<Mapping>> {
     if want.event_source_arn.contains("${") || want.function_name.contains("${") {
         return Ok(None);
     }
-    let all = found(list(cx, Some(&want.event_source_arn)).await)?.unwrap_or_default();
     let fits = |mapping: &Mapping| {
         mapping.event_source_arn() == Some(&want.event_source_arn)
             && mapping.function_arn().map(function_of).as_ref() == Some(&want.function_name)
     };
+    if cx.is_shared() {
+        return Ok(all(cx).await?.iter().find(|mapping| fits(mapping)).cloned());
+    }
+    let all = found(list(cx, Some(&want.event_source_arn)).await)?.unwrap_or_default();
     Ok(all.into_iter().find(fits))
 }
 

@@ -119,7 +119,7 @@ pub(super) async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<()> {
         .snap_start(wire::snap_start(want))
         .set_tags(Some(tags.clone().into_iter().collect()));
     let call = || async {
-        match request.clone().send().await.map_err(failed("CreateFunction")) {
+        match request.clone().customize().config_override(upload(cx)).send().await.map_err(failed("CreateFunction")) {
             Err(error) if error.says("ResourceConflictException", "already exist") => {
                 settle_existing(cx, tags, error).await
             }
@@ -128,6 +128,11 @@ pub(super) async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<()> {
     };
     patient(want).retry(cx, passes, call).await?;
     wait_ready(cx, "create").await.map(|_| ())
+}
+
+/// Gives calls the time that code needs on a slow line.
+fn upload(cx: &Cx) -> aws_sdk_lambda::config::Builder {
+    aws_sdk_lambda::Config::builder().timeout_config(cx.aws.upload_limits())
 }
 
 /// After "already exists": a lost answer of our own call is success, anybody else's function is not ours.
@@ -262,7 +267,10 @@ async fn set_code(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {
         .set_s3_bucket(want.s3_bucket.clone())
         .set_s3_key(want.s3_key.clone())
         .set_s3_object_version(want.s3_object_version.clone());
-    let call = || async { request.clone().send().await.map(|_| ()).map_err(failed("UpdateFunctionCode")) };
+    let call = || async {
+        let sent = request.clone().customize().config_override(upload(cx)).send().await;
+        sent.map(|_| ()).map_err(failed("UpdateFunctionCode"))
+    };
     patient(want).retry(cx, passes, call).await?;
     wait_ready(cx, "update").await?;
     mark_code(cx, want).await
@@ -292,7 +300,7 @@ async fn set_concurrency(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {
         let answer = client.delete_function_concurrency().function_name(name).send().await;
         answer.map(|_| ()).map_err(failed("DeleteFunctionConcurrency"))
     };
-    Wait::new("another update of the function to be over", LIMIT).retry(cx, in_progress, call).await
+    Wait::new("another update of the function to be over", cx.limit("update", LIMIT)).retry(cx, in_progress, call).await
 }
 
 async fn set_permissions(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {

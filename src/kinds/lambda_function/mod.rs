@@ -3,6 +3,7 @@
 //! Code is compared by hash: of the zip made of local files, or of the place in S3, which a tag remembers.
 
 mod calls;
+mod peers;
 mod permission;
 mod spec;
 mod wire;
@@ -25,7 +26,7 @@ use crate::aws::error::{failed, found};
 use crate::aws::marks;
 use crate::kind::{
     Changes, Child, End, Fault, Files, Grant, Halt, Holder, Hop, Key, Kind, Naming, Observed, Outputs, Owned, Path,
-    Place, Result, Right, Side, Tags, Writes,
+    Peers, Place, Result, Right, Side, Tags, Writes,
 };
 
 /// A Lambda function.
@@ -60,6 +61,7 @@ impl Kind for LambdaFunction {
     const TITLE: &'static str = "Lambda function";
     const DELETE_RANK: u8 = 35;
     const NAMING: Naming = Naming::Name { pattern: r"^[a-zA-Z0-9_-]{1,64}$" };
+    const PEERS: Peers = peers::PEERS;
     const TAG_INDEX: Option<&'static str> = Some("lambda:function");
     const READS: &'static [&'static str] =
         &["lambda:GetFunction", "lambda:GetPolicy", "lambda:ListEventSourceMappings"];

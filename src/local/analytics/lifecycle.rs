@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::{Call, Fault, Outcome, Tx};
-use super::application::{Application, load};
+use super::application::{Application, load, load_named};
 use super::{empty, in_use, invalid, members, missing, note, required, text};
 
 /// `StartApplication`: the application must be READY and each configuration must name one of its inputs.
@@ -56,6 +56,17 @@ fn take_position(application: &mut Application, configuration: &Value) -> Result
         input.position.insert("InputStartingPosition".to_owned(), Value::from(position));
     }
     Ok(())
+}
+
+/// Stops a running application, as the service does by itself now and then.
+pub(crate) fn halt(tx: &mut Tx<'_>, call: &Call, name: &str) -> Result<(), Fault> {
+    let mut application = load_named(tx, call, name)?;
+    let status = application.status(call.now);
+    if status != "RUNNING" {
+        return Err(in_use(&application.name, status));
+    }
+    application.move_to(call, "READY", "READY");
+    application.save(tx, call.now)
 }
 
 /// `StopApplication`: only a running application can be stopped.

@@ -261,11 +261,12 @@ fn tags_are_kept_and_limited() {
 
 #[test]
 fn a_retired_service_takes_no_new_application() {
+    let retired = |call: &Call| Call { retired: true, ..call.clone() };
     let call = Call::new("CreateApplication", Input::Json(Value::Null), 0);
-    assert_eq!(super::refuse_retired(&call, Some("retired")).unwrap_err().code, "UnsupportedOperationException");
-    assert!(super::refuse_retired(&call, None).is_ok());
+    assert_eq!(super::refuse_retired(&retired(&call)).unwrap_err().code, "UnsupportedOperationException");
+    assert!(super::refuse_retired(&call).is_ok());
     let other = Call::new("DescribeApplication", Input::Json(Value::Null), 0);
-    assert!(super::refuse_retired(&other, Some("retired")).is_ok());
+    assert!(super::refuse_retired(&retired(&other)).is_ok());
 }
 
 #[test]

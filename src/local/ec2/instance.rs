@@ -85,8 +85,11 @@ pub(super) fn shown(row: &Row, call: &Call) -> Row {
     shown.set("instanceState", state_value(name));
     shown.set("reason", row.secret("reason"));
     if !row.secret("reason").is_empty() {
-        let code = "Client.UserInitiatedShutdown";
-        shown.set("stateReason", json!({ "code": code, "message": format!("{code}: User initiated shutdown") }));
+        let (code, message) = match row.secret("reasonCode") {
+            "" => ("Client.UserInitiatedShutdown", "Client.UserInitiatedShutdown: User initiated shutdown"),
+            code => (code, row.secret("reason")),
+        };
+        shown.set("stateReason", json!({ "code": code, "message": message }));
     }
     if name == "terminated" {
         for member in ["networkInterfaceSet", "blockDeviceMapping", "groupSet"] {

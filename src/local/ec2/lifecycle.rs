@@ -114,6 +114,7 @@ pub(super) fn start(tx: &mut Tx<'_>, call: &Call) -> Outcome {
                 move_to(row, call, "pending", "running");
                 row.set("launchTime", time(call.now));
                 row.hide("reason", "");
+                row.hide("reasonCode", "");
             }
             "running" | "pending" => {}
             _ => return Err(wrong_state(row, call.now, "started")),
@@ -141,6 +142,7 @@ pub(super) fn stop(tx: &mut Tx<'_>, call: &Call) -> Outcome {
             "running" | "pending" => {
                 move_to(row, call, "stopping", "stopped");
                 row.hide("reason", format!("User initiated ({})", time(call.now)));
+                row.hide("reasonCode", "");
             }
             "stopped" | "stopping" => {}
             _ => return Err(wrong_state(row, call.now, "stopped")),
@@ -178,6 +180,7 @@ pub(super) fn terminate(tx: &mut Tx<'_>, call: &Call) -> Outcome {
         if row.secret("goal") != "terminated" {
             move_to(row, call, "shutting-down", "terminated");
             row.hide("reason", format!("User initiated ({})", time(call.now)));
+            row.hide("reasonCode", "");
         }
     }
     let outcome = changed(tx, call, &before, &after)?;

@@ -21,11 +21,11 @@ use std::time::Duration;
 
 use futures::FutureExt;
 
-use self::delivery::Output;
+use self::delivery::{Output, longer};
 use self::journal::Journal;
 use self::source::{Record, Source};
 use self::streams::Streams;
-use super::{Desk, Job};
+use super::{Busy, Desk, Job};
 use crate::local::analytics::note::{self, Note};
 use crate::local::analytics::run::{Problem, Program, Row, Session, Step, Stream};
 use crate::local::analytics::{Application, TABLE};
@@ -33,7 +33,7 @@ use crate::local::{Call, Cloud, Fault, Input, Who};
 
 /// Longest time between two looks at the shards; a shard may be read five times a second (`facts/aws.md` 1).
 const LOOK: Duration = Duration::from_millis(250);
-/// Pause after a failure of the program itself.
+/// First pause after a failure of the program itself.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// The applications that run now.
@@ -68,18 +68,39 @@ fn store_call(who: &Who) -> Call {
 
 async fn work(desk: Desk, application: Application, owner: String) {
     let mut journal = Journal::new(&desk, &application);
+    let mut trouble = Trouble::default();
     loop {
         let ended = match Task::open(&desk, &application, &owner) {
-            Ok(mut task) => task.run(&mut journal).await,
+            Ok(mut task) => task.run(&mut journal, &mut trouble).await,
             Err(cause) => Err(cause),
         };
         match ended {
             Ok(()) => return,
             Err(cause) => journal.error(&cause, None, "ApplicationError").await,
         }
-        if !desk.pause(AGAIN).await {
+        if !longer(&desk, trouble.again(&desk)).await {
             return;
         }
+    }
+}
+
+/// A program that fails on a batch: the batch stays in hand, and the pauses grow, until a round succeeds.
+struct Trouble {
+    pause: Duration,
+    hold: Option<Busy>,
+}
+
+impl Default for Trouble {
+    fn default() -> Self {
+        Self { pause: AGAIN, hold: None }
+    }
+}
+
+impl Trouble {
+    /// Notes a failure and returns the pause before the next try.
+    fn again(&mut self, desk: &Desk) -> &mut Duration {
+        self.hold.get_or_insert_with(|| desk.busy());
+        &mut self.pause
     }
 }
 
@@ -125,9 +146,11 @@ impl<'a> Task<'a> {
         Ok(Self { desk, name: &application.name, program, session, sources, outputs, note })
     }
 
-    async fn run(&mut self, journal: &mut Journal) -> Result<(), String> {
+    async fn run(&mut self, journal: &mut Journal, trouble: &mut Trouble) -> Result<(), String> {
         while !self.desk.stop.is_cancelled() {
-            match self.round(journal).await? {
+            let round = self.round(journal).await?;
+            *trouble = Trouble::default();
+            match round {
                 Round::Over => return Ok(()),
                 Round::Moved => {}
                 Round::Idle => {

@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::{Busy, Desk, Job};
 use crate::local::lambda::polling;
@@ -45,6 +45,16 @@ pub(super) fn jobs(cloud: &Cloud, endpoint: &str) -> Result<Vec<Job>, Fault> {
         Some(Job { id, who, work: Box::new(|desk| Box::pin(Watch::new(desk, options).run())) })
     };
     Ok(rows.into_iter().filter_map(job).collect())
+}
+
+/// Returns what a lane left. A lane that panicked takes the whole watch with it, which is started again then; without
+/// that its shard would never be read again.
+fn left_by<T>(ended: Result<T, JoinError>) -> Option<T> {
+    match ended.map_err(JoinError::try_into_panic) {
+        Ok(left) => Some(left),
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(_)) => None,
+    }
 }
 
 /// The watch over the shards of one mapping.
@@ -100,7 +110,7 @@ impl Watch {
         }
         tokio::select! {
             () = self.desk.stop.cancelled() => None,
-            ended = self.lanes.join_next() => ended.and_then(Result::ok),
+            ended = self.lanes.join_next() => ended.and_then(left_by),
         }
     }
 

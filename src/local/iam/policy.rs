@@ -10,7 +10,7 @@ use super::tags::{self, Tagged, Tags};
 use super::{Operation, aws_managed, document, role, wire};
 
 /// Customer managed policies by ARN.
-pub(super) const POLICIES: Table = Table::global("iam.policy");
+pub(super) const POLICIES: Table = Table::spreading("iam.policy");
 
 const MOST_POLICIES: usize = 1500;
 const MOST_VERSIONS: usize = 5;
@@ -113,6 +113,14 @@ pub(super) fn find(tx: &Tx<'_>, arn: &str) -> Result<Option<Policy>, Fault> {
     match aws_managed::find(arn) {
         Some(policy) => Ok(Some(policy)),
         None => tx.get(POLICIES, arn),
+    }
+}
+
+/// Returns a managed policy as others see it.
+pub(super) fn find_settled(tx: &Tx<'_>, arn: &str) -> Result<Option<Policy>, Fault> {
+    match aws_managed::find(arn) {
+        Some(policy) => Ok(Some(policy)),
+        None => tx.get_settled(POLICIES, arn),
     }
 }
 

@@ -10,7 +10,7 @@ use super::tags::{self, Tagged, Tags};
 use super::{Operation, role, wire};
 
 /// Instance profiles by name.
-const PROFILES: Table = Table::global("iam.profile");
+pub(super) const PROFILES: Table = Table::spreading("iam.profile");
 
 const MOST_PROFILES: usize = 1000;
 
@@ -56,15 +56,15 @@ fn named(tx: &Tx<'_>, call: &Call) -> Result<Profile, Fault> {
     tx.get(PROFILES, name)?.ok_or_else(|| wire::missing(format!("Instance Profile {name} cannot be found.")))
 }
 
-/// Returns the ARN of the role in the profile with this name or ARN.
+/// Returns the ARN of the role in the profile with this name or ARN, as others see it.
 pub(super) fn role_arn(tx: &Tx<'_>, name_or_arn: &str) -> Result<Option<String>, Fault> {
     let name = name_or_arn.rsplit_once('/').map_or(name_or_arn, |(_, name)| name);
-    let profile: Option<Profile> = tx.get(PROFILES, name)?;
+    let profile: Option<Profile> = tx.get_settled(PROFILES, name)?;
     let Some(profile) = profile.filter(|profile| name_or_arn == profile.name || name_or_arn == profile.arn) else {
         return Ok(None);
     };
     let Some(role) = profile.role else { return Ok(None) };
-    Ok(tx.get::<role::Role>(role::ROLES, &role)?.map(|role| role.arn))
+    Ok(tx.get_settled::<role::Role>(role::ROLES, &role)?.map(|role| role.arn))
 }
 
 /// Returns the ARN of a profile.

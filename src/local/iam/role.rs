@@ -12,7 +12,7 @@ use super::tags::{self, Tagged, Tags};
 use super::{Operation, document, policy, principal, profile, wire};
 
 /// Roles by name.
-pub(super) const ROLES: Table = Table::global("iam.role");
+pub(super) const ROLES: Table = Table::spreading("iam.role");
 
 const MOST_ROLES: usize = 1000;
 const MOST_TRUST: usize = 2048;
@@ -71,10 +71,10 @@ pub(super) fn named(tx: &Tx<'_>, call: &Call) -> Result<Role, Fault> {
     tx.get(ROLES, name)?.ok_or_else(|| wire::missing(format!("The role with name {name} cannot be found.")))
 }
 
-/// Returns a role by its whole ARN, path included.
+/// Returns a role by its whole ARN, path included, as others see it.
 pub(super) fn by_arn(tx: &Tx<'_>, arn: &str) -> Result<Option<Role>, Fault> {
     let Some((_, name)) = arn.rsplit_once('/') else { return Ok(None) };
-    let role: Option<Role> = tx.get(ROLES, name)?;
+    let role: Option<Role> = tx.get_settled(ROLES, name)?;
     Ok(role.filter(|role| role.arn == arn))
 }
 

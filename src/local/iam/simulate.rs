@@ -61,7 +61,7 @@ impl Grants {
 }
 
 fn managed(tx: &Tx<'_>, arn: &str) -> Result<Option<Source>, Fault> {
-    let Some(policy) = policy::find(tx, arn)? else { return Ok(None) };
+    let Some(policy) = policy::find_settled(tx, arn)? else { return Ok(None) };
     let document = parsed(policy.document().unwrap_or("{}"));
     Ok(Some(Source { name: policy.name, kind: "IAM Policy", document }))
 }

@@ -24,6 +24,17 @@ pub(super) struct Function {
     /// Statements of the resource policy.
     pub(super) statements: Vec<Value>,
     pub(super) policy_revision: String,
+    /// What keeps it from running.
+    #[serde(default)]
+    pub(super) ailment: Option<Ailment>,
+}
+
+/// A state other than the usual ones, until the next change.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Ailment {
+    pub(super) state: String,
+    pub(super) code: String,
+    pub(super) reason: String,
 }
 
 impl Function {
@@ -54,6 +65,7 @@ impl Function {
     /// Marks a change: a new revision that is in progress for a while.
     pub(super) fn touch(&mut self, call: &Call) {
         self.updated_at = call.now + call.delay;
+        self.ailment = None;
         self.configuration.insert("LastModified".to_owned(), json!(modified(call.now)));
         self.configuration.insert("RevisionId".to_owned(), json!(uuid::Uuid::new_v4().to_string()));
     }
@@ -65,6 +77,10 @@ impl Function {
             shown["State"] = json!("Pending");
             shown["StateReason"] = json!("The function is being created.");
             shown["StateReasonCode"] = json!("Creating");
+        } else if let Some(Ailment { state, code, reason }) = &self.ailment {
+            shown["State"] = json!(state);
+            shown["StateReason"] = json!(reason);
+            shown["StateReasonCode"] = json!(code);
         } else {
             shown["State"] = json!("Active");
         }
@@ -171,6 +187,7 @@ fn fresh(call: &Call, name: &str, tags: BTreeMap<String, String>) -> Function {
         reserved: None,
         statements: Vec::new(),
         policy_revision: String::new(),
+        ailment: None,
     };
     function.touch(call);
     function.updated_at = 0;

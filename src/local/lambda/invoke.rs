@@ -82,6 +82,10 @@ fn accept(tx: &mut Tx<'_>, call: &Call, given: &str, (kind, event): (Kind, &Even
             "The operation cannot be performed at this time. The function is currently in the following state: Pending",
         ));
     }
+    if let Some(ailment) = function.ailment.as_ref().filter(|ailment| ailment.state == "Failed") {
+        let start = "The operation cannot be performed at this time.";
+        return Err(conflict(format!("{start} The function is currently in the following state: {}", ailment.state)));
+    }
     if function.reserved == Some(0) {
         return Err(Fault::with_status(429, "TooManyRequestsException", "Rate Exceeded."));
     }

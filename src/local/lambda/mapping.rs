@@ -37,7 +37,7 @@ impl Mapping {
         if now < self.ready_at { &self.moving } else { &self.goal }
     }
 
-    fn move_to(&mut self, call: &Call, moving: &str, goal: &str) {
+    pub(super) fn move_to(&mut self, call: &Call, moving: &str, goal: &str) {
         moving.clone_into(&mut self.moving);
         goal.clone_into(&mut self.goal);
         self.ready_at = call.now + call.delay;

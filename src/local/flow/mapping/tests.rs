@@ -446,3 +446,14 @@ async fn changes_of_a_table_reach_the_function() {
     assert_eq!((&record["eventName"], &record["eventSourceARN"]), (&json!("INSERT"), &source));
     assert_eq!(record["dynamodb"]["NewImage"]["id"]["S"], "1");
 }
+
+#[tokio::test]
+async fn a_lane_that_panics_is_not_taken_for_one_that_has_ended() {
+    let lane = tokio::spawn(async { panic!("the lane is broken") }).await.map(|()| 1);
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| super::left_by(lane)));
+    assert_eq!(caught.unwrap_err().downcast_ref(), Some(&"the lane is broken"));
+    let stopped = tokio::spawn(std::future::pending::<u32>());
+    stopped.abort();
+    assert_eq!(super::left_by(stopped.await), None);
+    assert_eq!(super::left_by(Ok(1)), Some(1));
+}

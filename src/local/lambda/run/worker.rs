@@ -1,7 +1,7 @@
 //! One process that runs a function's events one after the other.
 //!
 //! The process leads a group of its own and ends that group when its input is closed, so neither it nor what it
-//! started outlives the cloud. It is not killed when it is dropped: it could not end its group any more. Its memory is
+//! started outlives the cloud; where it could not, because it was killed, its group is ended here. Its memory is
 //! watched where there is a `/proc`; elsewhere it is looked at after each event.
 
 use std::path::{Path, PathBuf};
@@ -53,6 +53,8 @@ pub(super) struct Launch<'a> {
 /// A running process.
 pub(super) struct Worker {
     child: Child,
+    /// The group that the process leads.
+    group: Option<u32>,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
     log: mpsc::Receiver<Piece>,
@@ -76,6 +78,7 @@ impl Worker {
         let (sender, log) = mpsc::channel(BACKLOG);
         tokio::spawn(follow(child.stderr.take().ok_or_else(gone)?, sender));
         Ok(Self {
+            group: child.id(),
             input: child.stdin.take(),
             output: BufReader::new(child.stdout.take().ok_or_else(gone)?),
             child,
@@ -177,7 +180,18 @@ impl Worker {
     }
 
     async fn exit(&mut self) -> Option<std::process::ExitStatus> {
-        tokio::time::timeout(GRACE * 10, self.child.wait()).await.ok()?.ok()
+        let ended = tokio::time::timeout(GRACE * 10, self.child.wait()).await;
+        self.end_group().await;
+        ended.ok()?.ok()
+    }
+
+    /// Ends what the process started and left behind: one that was killed could not do so itself.
+    async fn end_group(&mut self) {
+        let Some(group) = self.group.take() else { return };
+        let mut kill = Command::new("sh");
+        kill.args(["-c", "kill -KILL -- \"-$0\"", &group.to_string()]);
+        // Most often there is nobody left.
+        let _ = kill.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().await;
     }
 
     /// Tells whether the process waits for an event.
@@ -195,8 +209,10 @@ impl Worker {
         self.input.take();
         if tokio::time::timeout(GRACE, self.child.wait()).await.is_err() {
             // It holds the interpreter and cannot see that its input is closed.
+            self.end_group().await;
             let _ = self.child.kill().await;
         }
+        self.end_group().await;
     }
 }
 

@@ -1,0 +1,60 @@
+//! Tells AWS's answers from what only looks like them: pages of proxies, and bodies that end in the middle.
+//!
+//! The SDK takes such a thing for success where an operation's answer has nothing in it, and for final where it has. As
+//! an answer that did not arrive it is one to try again for, and the kinds take a call that is made twice.
+
+use aws_smithy_runtime_api::client::interceptors::context::FinalizerInterceptorContextMut;
+use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, OrchestratorError};
+
+/// What came instead of an answer.
+const PAGE: &str = "a web page";
+const BROKEN: &str = "its body is broken off or of another form";
+
+/// Takes an answer that is none for one that did not arrive.
+pub(super) fn judge(context: &mut FinalizerInterceptorContextMut<'_>) {
+    let Some(response) = context.response().filter(|response| response.status().is_success()) else { return };
+    let page = is_page(response);
+    let Some(result) = context.output_or_error_mut() else { return };
+    let is_lost = result.as_ref().err().is_some_and(|error| error.is_response_error() || error.is_timeout_error());
+    let is_lost = is_lost || result.as_ref().err().is_some_and(|error| error.as_connector_error().is_some());
+    if (page || result.is_err()) && !is_lost {
+        *result = Err(OrchestratorError::response(if page { PAGE } else { BROKEN }.into()));
+    }
+}
+
+/// Tells whether the answer is a page for people, as proxies and sign-in pages send.
+pub(super) fn is_page(response: &HttpResponse) -> bool {
+    response.headers().get("content-type").is_some_and(|kind| kind.starts_with("text/html"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_smithy_runtime_api::client::interceptors::context::{Error, Input, InterceptorContext, Output};
+    use aws_smithy_types::body::SdkBody;
+
+    fn judged(status: u16, kind: &'static str, result: Result<Output, OrchestratorError<Error>>) -> String {
+        let mut context = InterceptorContext::new(Input::erase(()));
+        let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::empty());
+        response.headers_mut().insert("content-type", kind);
+        context.set_response(response);
+        context.set_output_or_error(result);
+        judge(&mut FinalizerInterceptorContextMut::from(&mut context));
+        match context.output_or_error().unwrap() {
+            Ok(_) => "fine".to_owned(),
+            Err(error) if error.is_response_error() => "lost".to_owned(),
+            Err(_) => "refused".to_owned(),
+        }
+    }
+
+    #[test]
+    fn pages_and_broken_bodies_are_lost_answers() {
+        let fine = || Ok(Output::erase(()));
+        let failed = || Err(OrchestratorError::other("expected an object"));
+        assert_eq!(judged(200, "application/json", fine()), "fine");
+        assert_eq!(judged(200, "text/html; charset=utf-8", fine()), "lost");
+        assert_eq!(judged(200, "application/json", failed()), "lost");
+        assert_eq!(judged(400, "application/json", failed()), "refused");
+        assert_eq!(judged(403, "text/html", failed()), "refused");
+    }
+}

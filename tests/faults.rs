@@ -1,0 +1,210 @@
+//! The program against the faults of AWS: throttling, failures, lost and late answers, garbage, quotas, IAM that
+//! spreads late, and things that happen by themselves.
+
+use serde_json::{Value, json};
+
+use crate::support::account::{Account, LOCAL_ACCOUNT, REGION};
+use crate::support::listener::Listener;
+use crate::support::sandbox::{Output, Sandbox};
+
+/// Things that are made by one call or a few.
+const SMALL: &str = "\
+stack: small
+region: us-east-1
+resources:
+  jobs: {type: kinesis_stream, retention_period_hours: 48}
+  news: {type: sns_topic, display_name: News}
+  reader:
+    type: iam_role
+    service: lambda.amazonaws.com
+    grants: [{read: jobs}]
+  logs: {type: cloudwatch_log_group, name: small/logs, retention_in_days: 7}
+";
+
+/// The ticket stack and its variable.
+const TICKETS: &[&str] = &["stacks/airline_tickets.yaml", "--var", "phone=+79990001122"];
+
+/// A sandbox, its listener, the account behind it, and the arguments of every command.
+struct World {
+    sandbox: Sandbox,
+    listener: Listener,
+    account: Account,
+    args: &'static [&'static str],
+}
+
+impl World {
+    fn of(sandbox: Sandbox, args: &'static [&'static str]) -> Self {
+        let sandbox = sandbox.local();
+        let listener = Listener::start(&sandbox);
+        let account = Account::at(listener.url(), LOCAL_ACCOUNT, REGION);
+        Self { sandbox, listener, account, args }
+    }
+
+    /// A world with the small stack's file, whose runs have little patience.
+    fn small() -> Self {
+        let sandbox = Sandbox::new().set("STACKCTL_READ_TIMEOUT_MS", "1500").set("AWS_MAX_ATTEMPTS", "3");
+        sandbox.write("stack.yaml", SMALL);
+        Self::of(sandbox, &[])
+    }
+
+    fn tickets() -> Self {
+        Self::of(Sandbox::with_stacks(), TICKETS)
+    }
+
+    fn under(self, experiment: &Value) -> Self {
+        self.listener.trouble(experiment);
+        self
+    }
+
+    fn run(&self, command: &[&str]) -> Output {
+        self.sandbox.run(&[command, self.args].concat())
+    }
+
+    fn apply(&self) -> Output {
+        self.run(&["apply", "-y"])
+    }
+
+    #[track_caller]
+    fn in_sync(&self) {
+        self.listener.peace();
+        self.run(&["plan", "--detailed-exitcode"]).code(0).has("No changes.");
+    }
+
+    /// How often the first rule struck.
+    fn struck(&self) -> u64 {
+        self.listener.troubled()["rules"][0]["injected"].as_u64().unwrap()
+    }
+
+    /// The number of things in the account: twice the same thing would be one more.
+    fn size(&self) -> usize {
+        self.account.contents().len() + self.account.applications().len()
+    }
+}
+
+#[test]
+fn faults_that_pass_are_waited_out() {
+    let whats =
+        ["throttle", "internal", "unavailable", "reset-before", "reset-after", "slow", "html", "truncated", "empty"];
+    for what in whats {
+        let rule = json!({"what": what, "only": "writes", "calls": 1, "per": "resource"});
+        let world = World::small().under(&json!({"rules": [rule]}));
+        let output = world.apply().code(0).has("Apply complete").lacks("error");
+        assert!(world.struck() > 5, "{what} struck {} calls: {output}", world.struck());
+        world.in_sync();
+        assert_eq!(world.size(), 4 + 1, "{what}: the four things, and the account's own group");
+    }
+}
+
+#[test]
+fn faults_that_stay_are_told_truthfully_and_the_next_run_goes_on() {
+    let page = "a web page came instead of AWS's answer (HTTP 200)";
+    for (what, says, help) in [
+        ("throttle", "Throttled: Rate exceeded", "--parallelism"),
+        ("internal", "InternalFailure", "may have taken effect or not"),
+        ("unavailable", "ServiceUnavailable", "may have taken effect or not"),
+        ("reset-before", "dispatch failure", "run the same command again"),
+        ("reset-after", "dispatch failure", "run the same command again"),
+        ("slow", "timeout", "run the same command again"),
+        ("html", page, "may have taken effect or not"),
+        ("truncated", "the answer cannot be read (HTTP 200)", "may have taken effect or not"),
+        ("quota", "TopicLimitExceeded", "higher quota"),
+        ("denied", "AuthorizationError", "credentials"),
+    ] {
+        let world = World::small().under(&json!({"rules": [{"what": what, "on": "sns:CreateTopic"}]}));
+        let output = world.apply();
+        assert!(output.stderr.contains("failed"), "{what}: {output}");
+        let output = output.code(1).has("sns_topic.news: CreateTopic: ").has(says).has(help).has("3 added");
+        if ["throttle", "internal", "unavailable", "quota", "denied"].contains(&what) {
+            assert!(output.stderr.contains("request id "), "{output}");
+        }
+        world.listener.peace();
+        world.apply().code(0);
+        world.in_sync();
+        assert_eq!(world.size(), 4 + 1, "{what}");
+    }
+}
+
+#[test]
+fn a_lost_answer_of_every_write_doubles_nothing() {
+    let clean = World::tickets();
+    let before = clean.size();
+    clean.apply().code(0);
+    let rule = json!({"what": "reset-after", "only": "writes", "calls": 1, "per": "resource"});
+    let world = World::tickets().under(&json!({"rules": [rule]}));
+    world.apply().code(0).has("Apply complete");
+    assert!(world.struck() > 25, "{}", world.listener.troubled());
+    world.in_sync();
+    assert_eq!(world.size(), clean.size());
+    world.listener.trouble(&json!({"rules": [rule]}));
+    world.run(&["destroy", "-y"]).code(0).has("nothing is left");
+    assert!(world.struck() > 15, "{}", world.listener.troubled());
+    assert_eq!(world.size(), before);
+}
+
+#[test]
+fn iam_that_spreads_late_is_waited_for() {
+    let world = World::tickets().under(&json!({"seed": 4, "iam_delay_ms": 2500}));
+    world.apply().code(0).has("Apply complete");
+    let refusals: Vec<String> = world
+        .listener
+        .journal(0)
+        .iter()
+        .filter(|call| call["outcome"] != "ok" && call["writes"] == true)
+        .map(|call| format!("{}: {}", call["operation"].as_str().unwrap(), call["outcome"].as_str().unwrap()))
+        .collect();
+    for refusal in ["CreateFunction: InvalidParameterValueException", "RunInstances: InvalidParameterValue"] {
+        assert!(refusals.iter().any(|seen| seen == refusal), "no {refusal} in {refusals:?}");
+    }
+    world.in_sync();
+}
+
+#[test]
+fn what_happens_by_itself_is_seen_and_repaired() {
+    let world = World::tickets();
+    world.apply().code(0);
+    let (ec2, lambda) = (world.account.aws.ec2(), world.account.aws.lambda());
+    let mappings = world.account.call(lambda.list_event_source_mappings().send()).event_source_mappings.unwrap();
+    let mapping = mappings[0].uuid().unwrap();
+    let application = world.account.applications().first().unwrap().rsplit_once('/').unwrap().1.to_owned();
+    let reservations = world.account.call(ec2.describe_instances().send()).reservations.unwrap();
+    let instance = reservations[0].instances()[0].instance_id().unwrap();
+    for (what, to) in
+        [("mapping-disabled", mapping), ("application-stop", &application), ("spot-interruption", instance)]
+    {
+        world.listener.post("happen", &json!({"what": what, "to": to}));
+    }
+    let shown = world.account.call(lambda.get_event_source_mapping().uuid(mapping).send());
+    assert_eq!(shown.state(), Some("Disabled"));
+    assert!(shown.last_processing_result().unwrap().starts_with("PROBLEM: Cannot access stream"));
+    let shown = world.account.call(ec2.describe_instances().instance_ids(instance).send()).reservations.unwrap();
+    assert_eq!(shown[0].instances()[0].state_reason().unwrap().code(), Some("Server.SpotInstanceTermination"));
+    world.run(&["plan", "--detailed-exitcode"]).code(2);
+    world.apply().code(0);
+    world.in_sync();
+}
+
+#[test]
+fn a_run_of_chance_tells_its_seed_and_can_be_repeated() {
+    let rules = r#"{"rules":[{"what":"internal","only":"writes","chance":0.4}]}"#;
+    let sandbox = Sandbox::new().local().set("STACKCTL_LOCAL_TROUBLE", rules);
+    sandbox.write("stack.yaml", SMALL);
+    let output = sandbox.run(&["apply", "-y"]).code(0);
+    let seed = output.stderr.split("STACKCTL_LOCAL_SEED=").nth(1).unwrap().split(' ').next().unwrap();
+    assert!(seed.parse::<u64>().is_ok(), "{output}");
+    let sandbox = sandbox.set("STACKCTL_LOCAL_SEED", seed);
+    sandbox.run(&["destroy", "-y"]).code(0).lacks("STACKCTL_LOCAL_SEED");
+}
+
+#[test]
+fn malformed_settings_are_refused_by_name() {
+    for name in ["TROUBLE", "SEED", "LATENCY_MS", "DELAY_MS", "IAM_DELAY_MS", "ANALYTICS"] {
+        let name = format!("STACKCTL_LOCAL_{name}");
+        let sandbox = Sandbox::new().set(&name, "sometimes");
+        sandbox.run(&["local", "serve", "--port", "0"]).code(1).has(&format!("{name} must be ")).has("`sometimes`");
+    }
+    for name in ["STACKCTL_READ_TIMEOUT_MS", "AWS_MAX_ATTEMPTS"] {
+        let sandbox = Sandbox::new().local().set(name, "0");
+        sandbox.write("stack.yaml", SMALL);
+        sandbox.run(&["plan"]).code(1).has(&format!("{name} must be ")).has("`0`");
+    }
+}
