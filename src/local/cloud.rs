@@ -187,7 +187,10 @@ impl Cloud {
         };
         let temporary = caller.temporary.take();
         match router::decode(parts, body, &route, caller) {
-            Ok(call) => self.inner.trouble.around(&route, &call, self.serve(&route, call.clone(), temporary)).await,
+            Ok(call) => {
+                let work = Box::pin(self.serve(&route, call.clone(), temporary));
+                self.inner.trouble.around(&route, &call, work).await
+            }
             Err(fault) => envelope::respond(&route.form, Err(fault)),
         }
     }
