@@ -114,7 +114,9 @@ async fn check(globals: &Globals, args: &DriftArgs, file: &Path, screen: &mut Sc
     drift::ignore::apply(&mut report, &stack.ignore, today());
     if args.who {
         let note = drift::who::ask(aws, &mut report).await;
-        note.iter().for_each(|note| screen.note(&format!("note: {}\n", safe(note))));
+        if let Some(note) = note {
+            screen.note(&format!("note: {}\n", safe(&note)));
+        }
     }
     Ok(report)
 }
@@ -144,7 +146,7 @@ fn command(globals: &Globals, args: &DriftArgs, file: &Path, secrets: &[String])
     words.join(" ")
 }
 
-/// Writes a word so that a shell reads it as one.
+/// Returns a word as a shell reads it as one.
 fn quoted(word: &str) -> String {
     let plain = |letter: char| letter.is_alphanumeric() || "-_./:=@%+,".contains(letter);
     if !word.is_empty() && word.chars().all(plain) {

@@ -21,14 +21,15 @@ struct Document<'a> {
     /// The classes that count as drift.
     fail_on: &'a [Class],
     /// The stacks that were checked.
-    stacks: Vec<Stack<'a>>,
+    stacks: Vec<Checked<'a>>,
     /// The stacks that could not be checked at all.
     failures: Vec<Failure<'a>>,
 }
 
 /// One stack.
 #[derive(Serialize, JsonSchema)]
-struct Stack<'a> {
+#[schemars(rename = "Stack")]
+struct Checked<'a> {
     /// Its name.
     stack: &'a str,
     /// Its file, as the user named it.
@@ -79,8 +80,8 @@ pub fn schema() -> Value {
     schema_for!(Document<'static>).to_value()
 }
 
-fn stack(report: &Report) -> Stack<'_> {
-    Stack {
+fn stack(report: &Report) -> Checked<'_> {
+    Checked {
         stack: &report.stack,
         file: &report.file,
         region: &report.region,

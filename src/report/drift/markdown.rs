@@ -67,7 +67,7 @@ fn kept<'a>(pieces: impl Iterator<Item = Piece<'a>>, left: &mut usize) -> Pieces
     let mut all = Pieces::default();
     for piece in pieces {
         // Once something is cut, nothing more is written: it costs time, and what is missing should be at the end.
-        let text = (all.dropped == 0).then(|| piece()).filter(|text| spend(left, text.len()));
+        let text = (all.dropped == 0).then(piece).filter(|text| spend(left, text.len()));
         all.dropped += usize::from(text.is_none());
         all.kept.extend(text);
     }

@@ -123,13 +123,12 @@ fn results(report: &Report) -> Vec<Value> {
 }
 
 fn location(file: &str, line: Option<usize>) -> Value {
-    let artifact = match file.strip_prefix('/') {
+    let artifact = if file.starts_with('/') {
         // Outside of the repository: nothing can be relative to its root.
-        Some(_) => json!({"uri": format!("file://{}", utf8_percent_encode(file, RESERVED))}),
-        None => {
-            let file = file.trim_start_matches("./");
-            json!({"uri": utf8_percent_encode(file, RESERVED).to_string(), "uriBaseId": "%SRCROOT%"})
-        }
+        json!({"uri": format!("file://{}", utf8_percent_encode(file, RESERVED))})
+    } else {
+        let file = file.trim_start_matches("./");
+        json!({"uri": utf8_percent_encode(file, RESERVED).to_string(), "uriBaseId": "%SRCROOT%"})
     };
     json!({"physicalLocation": {"artifactLocation": artifact, "region": {"startLine": line.unwrap_or(1).max(1)}}})
 }
