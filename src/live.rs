@@ -258,7 +258,9 @@ async fn find(
     swept: &[(&'static dyn AnyKind, Owned)],
     want: &Value,
 ) -> Result<Option<Found>, KindError> {
-    let known = (!is_unknown(want)).then_some(want);
+    // What is there is read by what is wanted even if some of that is still unknown, such as what refers to something
+    // that is missing; only a search needs all of it.
+    let known = resource.kind.normal(want).is_ok().then_some(want);
     let observe =
         async |physical: Option<String>| resource.kind.observe(&look.at(resource, physical, known), known).await;
     if !needs_want(resource) {
@@ -270,7 +272,7 @@ async fn find(
             return Ok(Some(found));
         }
     }
-    let alike = if known.is_none() { None } else { observe(None).await? };
+    let alike = if is_unknown(want) { None } else { observe(None).await? };
     match (alike, look.given.get(&resource.id)) {
         (Some(found), Some(given)) if is_meant(&found, given) => Ok(Some(found)),
         (_, Some(given)) => observe(Some(given.clone())).await,

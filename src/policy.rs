@@ -16,7 +16,7 @@ type Allowed = BTreeMap<&'static [&'static str], BTreeSet<String>>;
 /// Makes the policy that allows actions on everything.
 #[must_use]
 pub fn on_all(actions: &BTreeSet<&'static str>) -> Value {
-    document(vec![json!({ "Sid": "Reads", "Effect": "Allow", "Action": actions, "Resource": "*" })])
+    document(&[json!({ "Sid": "Reads", "Effect": "Allow", "Action": actions, "Resource": "*" })])
 }
 
 /// Makes the policy of whoever plans, applies and destroys a stack. `reads` are what a plan asks of any kind; what a
@@ -52,10 +52,10 @@ pub fn deployer(
     );
     statements
         .extend(passed.iter().filter(|(_, roles)| !roles.is_empty()).map(|(service, roles)| pass(service, roles)));
-    document(statements)
+    document(&statements)
 }
 
-fn document(statements: Vec<Value>) -> Value {
+fn document(statements: &[Value]) -> Value {
     json!({ "Version": "2012-10-17", "Statement": statements })
 }
 

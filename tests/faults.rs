@@ -107,6 +107,7 @@ fn faults_that_stay_are_told_truthfully_and_the_next_run_goes_on() {
         ("slow", "timeout", "run the same command again"),
         ("html", page, "may have taken effect or not"),
         ("truncated", "the answer cannot be read (HTTP 200)", "may have taken effect or not"),
+        ("empty", "the answer cannot be read (HTTP 200)", "may have taken effect or not"),
         ("quota", "TopicLimitExceeded", "higher quota"),
         ("denied", "AuthorizationError", "credentials"),
     ] {

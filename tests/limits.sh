@@ -5,4 +5,4 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 export STACKCTL_TEST_RESOURCES="${1:-500}"
-exec cargo test --release --locked --test main limits -- --nocapture
+exec cargo test --locked --test main limits -- --nocapture

@@ -1,7 +1,8 @@
 //! Tells AWS's answers from what only looks like them: pages of proxies, and bodies that end in the middle.
 //!
 //! The SDK takes such a thing for success where an operation's answer has nothing in it, and for final where it has. As
-//! an answer that did not arrive it is one to try again for, and the kinds take a call that is made twice.
+//! an answer that did not arrive it is one to try again for, and the kinds take a call that is made twice. Of XML, the
+//! SDK reads what is there and does not miss the rest, so half an ARN would do.
 
 use aws_smithy_runtime_api::client::interceptors::context::FinalizerInterceptorContextMut;
 use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, OrchestratorError};
@@ -13,11 +14,11 @@ const BROKEN: &str = "its body is broken off or of another form";
 /// Takes an answer that is none for one that did not arrive.
 pub(super) fn judge(context: &mut FinalizerInterceptorContextMut<'_>) {
     let Some(response) = context.response().filter(|response| response.status().is_success()) else { return };
-    let page = is_page(response);
+    let (page, cut) = (is_page(response), is_cut(response));
     let Some(result) = context.output_or_error_mut() else { return };
     let is_lost = result.as_ref().err().is_some_and(|error| error.is_response_error() || error.is_timeout_error());
     let is_lost = is_lost || result.as_ref().err().is_some_and(|error| error.as_connector_error().is_some());
-    if (page || result.is_err()) && !is_lost {
+    if (page || cut || result.is_err()) && !is_lost {
         *result = Err(OrchestratorError::response(if page { PAGE } else { BROKEN }.into()));
     }
 }
@@ -25,6 +26,22 @@ pub(super) fn judge(context: &mut FinalizerInterceptorContextMut<'_>) {
 /// Tells whether the answer is a page for people, as proxies and sign-in pages send.
 pub(super) fn is_page(response: &HttpResponse) -> bool {
     response.headers().get("content-type").is_some_and(|kind| kind.starts_with("text/html"))
+}
+
+/// Tells whether the answer is XML whose root element does not end.
+fn is_cut(response: &HttpResponse) -> bool {
+    let is_xml = response.headers().get("content-type").is_some_and(|kind| kind.contains("xml"));
+    let body = response.body().bytes().filter(|_| is_xml);
+    body.is_some_and(|body| !is_whole(String::from_utf8_lossy(body).trim()))
+}
+
+fn is_whole(xml: &str) -> bool {
+    let starts = xml.match_indices('<').map(|(place, _)| place);
+    let is_name = |place: &usize| xml[place + 1..].starts_with(|letter: char| letter.is_alphabetic() || letter == '_');
+    let Some(root) = starts.into_iter().find(is_name) else { return false };
+    let name = xml[root + 1..].split(|letter: char| letter.is_whitespace() || "/>".contains(letter)).next();
+    let closed = xml.ends_with(&format!("</{}>", name.unwrap_or_default()));
+    closed || (xml.ends_with("/>") && xml.rfind('<') == Some(root))
 }
 
 #[cfg(test)]
@@ -48,12 +65,23 @@ mod tests {
     }
 
     #[test]
+    fn xml_has_an_end() {
+        for whole in ["<?xml version=\"1.0\"?>\n<A xmlns=\"u\"><B>1</B></A>", "<A/>", "<A b=\"/\"/>", "<A></A>"] {
+            assert!(is_whole(whole), "{whole}");
+        }
+        for cut in ["", "<?xml version=\"1.0\"?>", "<A><B>arn:aws:s", "<A><B>1</B>", "<A><B/>", "<A", "ü<ü>"] {
+            assert!(!is_whole(cut), "{cut}");
+        }
+    }
+
+    #[test]
     fn pages_and_broken_bodies_are_lost_answers() {
         let fine = || Ok(Output::erase(()));
         let failed = || Err(OrchestratorError::other("expected an object"));
         assert_eq!(judged(200, "application/json", fine()), "fine");
         assert_eq!(judged(200, "text/html; charset=utf-8", fine()), "lost");
         assert_eq!(judged(200, "application/json", failed()), "lost");
+        assert_eq!(judged(200, "text/xml", fine()), "lost", "there is no root element");
         assert_eq!(judged(400, "application/json", failed()), "refused");
         assert_eq!(judged(403, "text/html", failed()), "refused");
     }

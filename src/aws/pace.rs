@@ -150,7 +150,7 @@ mod tests {
             let (row, operation) = rates::find(service, operation).unwrap();
             Budget { row, operation: operation.to_owned() }
         };
-        let now = Instant::now() + Duration::from_secs(60);
+        let now = Instant::now() + Duration::from_mins(1);
         let waits = |service: &str, operation: &str, calls: usize| {
             let budget = of(service, operation);
             (0..calls).filter(|_| pace.reserve(&budget, now) > Duration::ZERO).count()

@@ -146,7 +146,7 @@ fn command(globals: &Globals, args: &DriftArgs, file: &Path, secrets: &[String])
     words.join(" ")
 }
 
-/// Writes a word so that a shell reads it as one.
+/// Returns a word as a shell reads it as one.
 fn quoted(word: &str) -> String {
     let plain = |letter: char| letter.is_alphanumeric() || "-_./:=@%+,".contains(letter);
     if !word.is_empty() && word.chars().all(plain) {

@@ -4,8 +4,9 @@ use super::{DONE, open};
 use crate::cli::{Globals, PolicyArgs};
 use crate::drift::reads;
 use crate::failure::Failure;
+use crate::kinds;
+use crate::policy;
 use crate::report::Screen;
-use crate::{kinds, policy};
 
 /// Runs the command.
 pub(super) async fn run(globals: &Globals, args: &PolicyArgs, screen: &mut Screen) -> Result<u8, Failure> {

@@ -21,7 +21,9 @@ pub fn assess(stack: &Stack, graph: &Graph, live: &Live, place: &Place, command:
     let listed = graph.order().iter().filter_map(|id| stack.resources.get(id));
     let mut entries: Vec<Entry> = listed.map(|resource| view.entry(resource)).collect();
     entries.sort_by_key(|entry| stack.resources.get_index_of(&entry.id));
-    entries.extend(live.orphans.iter().map(|orphan| view.orphan(orphan)));
+    // What could not be read as a resource of the file may yet be what the sweep found.
+    let is_open = |orphan: &&Orphan| live.unreadable.iter().any(|unreadable| unreadable.what == orphan.id);
+    entries.extend(live.orphans.iter().filter(|orphan| !is_open(orphan)).map(|orphan| view.orphan(orphan)));
     let is_resource = |unreadable: &&Unreadable| stack.resources.contains_key(&unreadable.what);
     let unread = live.unreadable.iter().filter(|unreadable| !is_resource(unreadable)).map(unread).collect();
     Report {

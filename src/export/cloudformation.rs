@@ -56,7 +56,10 @@ impl<'a> Template<'a> {
         let found = own(self.stack, live, resource)?;
         let peer = resource.kind.peers().cloudformation;
         let peer = peer.ok_or_else(|| Missing::new(resource, "CloudFormation cannot import this type"))?;
-        let mut properties = (peer.properties)(found).map_err(|reason| Missing::new(resource, reason))?;
+        if let Some(reason) = (peer.refuses)(found) {
+            return Err(Missing::new(resource, reason));
+        }
+        let mut properties = (peer.properties)(found);
         let (property, output) = peer.identifier;
         let identifier = match output {
             "" => Some(found.physical.clone()),
@@ -139,7 +142,7 @@ fn texts(value: &Value, path: &str, see: &mut impl FnMut(&str, &str)) {
     match value {
         Value::String(text) => see(path, text),
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(at, item)| texts(item, &below(&at.to_string()), see))
+            items.iter().enumerate().for_each(|(at, item)| texts(item, &below(&at.to_string()), see));
         }
         Value::Object(map) => map.iter().for_each(|(name, value)| texts(value, &below(name), see)),
         _ => {}

@@ -36,8 +36,8 @@ pub struct Terraform {
     pub names: &'static [(&'static str, &'static str)],
     /// Attributes with the identifier in AWS, where a name does not say which object it is; the first that is set counts.
     pub physical: &'static [&'static str],
-    /// Reads the fields of a stack file.
-    pub read: fn(&Attributes<'_>, &[Piece<'_>], &mut Draft) -> Result<(), String>,
+    /// Reads the fields of a stack file, or refuses.
+    pub read: fn(Attributes<'_>, &[Piece<'_>], &mut Draft),
     /// Lists what Terraform would have to import.
     pub imports: fn(&Found) -> Vec<Import>,
 }
@@ -51,8 +51,18 @@ pub struct CloudFormation {
     pub identifier: (&'static str, &'static str),
     /// How tags are written there.
     pub tags: TagForm,
-    /// Describes an object, tags aside, or says why it cannot be imported.
-    pub properties: fn(&Found) -> Result<Map<String, Value>, String>,
+    /// Says why an object cannot be imported.
+    pub refuses: fn(&Found) -> Option<&'static str>,
+    /// Describes an object, tags aside.
+    pub properties: fn(&Found) -> Map<String, Value>,
+}
+
+impl CloudFormation {
+    /// For types of which every object can be imported.
+    #[must_use]
+    pub fn nothing(_: &Found) -> Option<&'static str> {
+        None
+    }
 }
 
 /// How a type of CloudFormation writes tags.
@@ -141,44 +151,44 @@ pub struct Attributes<'a>(pub &'a Map<String, Value>);
 impl<'a> Attributes<'a> {
     /// Returns a value.
     #[must_use]
-    pub fn value(&self, name: &str) -> Option<&'a Value> {
+    pub fn value(self, name: &str) -> Option<&'a Value> {
         self.0.get(name).filter(|value| !is_empty(value))
     }
 
     /// Returns a text.
     #[must_use]
-    pub fn text(&self, name: &str) -> Option<&'a str> {
+    pub fn text(self, name: &str) -> Option<&'a str> {
         self.value(name)?.as_str()
     }
 
     /// Tells whether a flag is set.
     #[must_use]
-    pub fn flag(&self, name: &str) -> bool {
+    pub fn flag(self, name: &str) -> bool {
         self.value(name) == Some(&Value::Bool(true))
     }
 
     /// Returns a list of texts.
     #[must_use]
-    pub fn texts(&self, name: &str) -> Vec<&'a str> {
+    pub fn texts(self, name: &str) -> Vec<&'a str> {
         self.value(name).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
     }
 
     /// Returns nested blocks.
     #[must_use]
-    pub fn blocks(&self, name: &str) -> Vec<Self> {
+    pub fn blocks(self, name: &str) -> Vec<Self> {
         let items = self.value(name).and_then(Value::as_array).into_iter().flatten();
         items.filter_map(Value::as_object).map(Attributes).collect()
     }
 
     /// Returns the only nested block of a name.
     #[must_use]
-    pub fn block(&self, name: &str) -> Option<Self> {
+    pub fn block(self, name: &str) -> Option<Self> {
         self.blocks(name).into_iter().next()
     }
 
     /// Returns a JSON document that is kept as text; text that is none stays text.
     #[must_use]
-    pub fn document(&self, name: &str) -> Option<Value> {
+    pub fn document(self, name: &str) -> Option<Value> {
         let value = self.value(name)?;
         let parsed = value.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
         Some(parsed.filter(|parsed| parsed.is_object() || parsed.is_array()).unwrap_or_else(|| value.clone()))
@@ -186,7 +196,7 @@ impl<'a> Attributes<'a> {
 
     /// Returns some attributes by other names, without those that are not there.
     #[must_use]
-    pub fn renamed(&self, pairs: &[(&str, &str)]) -> Value {
+    pub fn renamed(self, pairs: &[(&str, &str)]) -> Value {
         let pair = |(from, to): &(&str, &str)| Some(((*to).to_owned(), self.value(from)?.clone()));
         pairs.iter().filter_map(pair).collect()
     }
@@ -213,6 +223,8 @@ pub struct Draft {
     pub secrets: Vec<String>,
     /// What the user should know.
     pub notes: Vec<String>,
+    /// Why the object cannot be described.
+    pub refused: Option<String>,
 }
 
 impl Draft {
@@ -225,7 +237,7 @@ impl Draft {
     }
 
     /// Copies attributes, each under the name of its field.
-    pub fn copy(&mut self, from: &Attributes<'_>, pairs: &[(&str, &str)]) {
+    pub fn copy(&mut self, from: Attributes<'_>, pairs: &[(&str, &str)]) {
         for (attribute, field) in pairs {
             if let Some(value) = from.value(attribute) {
                 self.set(field, value.clone());
@@ -234,7 +246,7 @@ impl Draft {
     }
 
     /// Copies JSON documents that are kept as text.
-    pub fn copy_documents(&mut self, from: &Attributes<'_>, pairs: &[(&str, &str)]) {
+    pub fn copy_documents(&mut self, from: Attributes<'_>, pairs: &[(&str, &str)]) {
         for (attribute, field) in pairs {
             if let Some(document) = from.document(attribute) {
                 self.set(field, document);
@@ -246,6 +258,11 @@ impl Draft {
     pub fn leave(&mut self, path: &str, why: &str) {
         self.ignore_changes.push(path.to_owned());
         self.note(why);
+    }
+
+    /// Says that the object cannot be described.
+    pub fn refuse(&mut self, why: &str) {
+        self.refused = Some(why.to_owned());
     }
 
     /// Says something to the user.

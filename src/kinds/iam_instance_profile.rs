@@ -183,7 +183,7 @@ async fn get(cx: &Cx, name: &str) -> Result<InstanceProfile> {
 
 /// Reads a profile, once for all that look at the same time.
 async fn shared(cx: &Cx, name: &str) -> Result<Option<InstanceProfile>> {
-    let profile = found(cx.once(&format!("profile {name}"), get(cx, name)).await)?;
+    let profile = found(cx.once(&format!("profile {name}"), Box::pin(get(cx, name))).await)?;
     Ok(profile.map(|profile| (*profile).clone()))
 }
 

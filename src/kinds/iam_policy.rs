@@ -215,7 +215,7 @@ async fn get(cx: &Cx, arn: &str) -> Result<Policy> {
 
 /// Reads a policy, once for all that look at the same time.
 async fn shared(cx: &Cx, arn: &str) -> Result<Option<Policy>> {
-    let policy = found(cx.once(&format!("policy {arn}"), get(cx, arn)).await)?;
+    let policy = found(cx.once(&format!("policy {arn}"), Box::pin(get(cx, arn))).await)?;
     Ok(policy.map(|policy| (*policy).clone()))
 }
 

@@ -275,7 +275,7 @@ pub(super) async fn topics_of_stack(cx: &Cx) -> Result<Vec<(String, Tags)>> {
 
 /// Reads the tags of a topic, once for the topic and its subscriptions.
 pub(super) async fn shared_tags(cx: &Cx, arn: &str) -> Result<Tags> {
-    Ok((*cx.once(&format!("tags of {arn}"), tags_of(cx, arn)).await?).clone())
+    Ok((*cx.once(&format!("tags of {arn}"), Box::pin(tags_of(cx, arn))).await?).clone())
 }
 
 /// Reads the tags of a topic.

@@ -36,13 +36,12 @@ pub(super) fn read(
             problems.push(Problem::error(at, message).label("expected an id"));
             continue;
         };
-        match fault(old, new, entries, resources, &at) {
-            Some(problem) => problems.push(problem),
-            None => {
-                problems.extend(renamed(old, new, resources, kind_of(new), &at));
-                moved.insert(old.clone(), new.to_owned());
-            }
+        if let Some(problem) = fault(old, new, entries, resources, &at) {
+            problems.push(problem);
+            continue;
         }
+        problems.extend(renamed(old, new, resources, kind_of(new), &at));
+        moved.insert(old.clone(), new.to_owned());
     }
     moved
 }

@@ -93,7 +93,7 @@ mod tests {
     use crate::stack::text::parse;
     use proptest::prelude::*;
 
-    fn sheet(fields: Value) -> Sheet {
+    fn sheet(fields: &Value) -> Sheet {
         let entry = Entry { comment: vec!["why\nnot".to_owned()], fields: fields.as_object().unwrap().clone() };
         Sheet {
             comment: vec!["Made by a test".to_owned()],
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn a_file_has_its_sections_in_order() {
         let fields = json!({"type": "t", "text": "one\n\n  two\n", "list": [{"a": 1}], "no": "no", "empty": []});
-        insta::assert_snapshot!(sheet(fields).text());
+        insta::assert_snapshot!(sheet(&fields).text());
     }
 
     #[test]
@@ -122,7 +122,7 @@ mod tests {
         #[test]
         fn what_is_written_is_read_back(text in "\\PC{0,40}", lines in "[ a:#\\-\n]{0,20}", key in "[a-z~?!%@ ]{1,6}") {
             let fields = json!({"type": "t", "text": text, "lines": lines, key: {"n": [1, true, null, "x"]}});
-            let (_, root) = parse(&sheet(fields.clone()).text(), "f").unwrap();
+            let (_, root) = parse(&sheet(&fields).text(), "f").unwrap();
             prop_assert_eq!(&root["resources"]["a"], &fields);
             prop_assert_eq!(&root["accounts"], &json!(["012345678901"]));
             prop_assert_eq!(&root["tags"], &json!({"on": "1.10"}));

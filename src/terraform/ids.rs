@@ -23,12 +23,12 @@ pub(super) fn assign(objects: &[(&[String], &str)]) -> Vec<String> {
             id.clone()
         }
     });
-    named.map(|id| free(id, &mut taken)).collect()
+    named.map(|id| free(&id, &mut taken)).collect()
 }
 
 /// Returns an id that nothing else has.
-pub(super) fn free(id: String, taken: &mut BTreeSet<String>) -> String {
-    let mut fresh = id.clone();
+pub(super) fn free(id: &str, taken: &mut BTreeSet<String>) -> String {
+    let mut fresh = id.to_owned();
     let mut number = 2;
     while !taken.insert(fresh.clone()) {
         fresh = format!("{id}_{number}");

@@ -208,8 +208,11 @@ fn draft_of(main: &Main<'_>) -> Result<Draft, String> {
     let pieces: Vec<Piece<'_>> =
         pieces.map(|piece| Piece { kind: &piece.kind, attributes: Attributes(&piece.attributes) }).collect();
     let mut draft = Draft::default();
-    (main.peer.read)(&Attributes(&main.object.attributes), &pieces, &mut draft)?;
-    Ok(draft)
+    (main.peer.read)(Attributes(&main.object.attributes), &pieces, &mut draft);
+    match draft.refused.take() {
+        Some(reason) => Err(reason),
+        None => Ok(draft),
+    }
 }
 
 fn arn_of(object: &Object) -> Option<Vec<&str>> {
@@ -262,7 +265,7 @@ impl Import<'_> {
         let own = Attributes(&main.object.attributes);
         self.move_paths(main, &mut draft);
         prune(main.kind, &mut draft.fields);
-        let fields = self.fields(index, main, &own, draft.clone());
+        let fields = self.fields(index, main, own, draft.clone());
         let physical = main.peer.physical.iter().find_map(|name| own.text(name));
         self.out.adopt.extend(physical.map(|physical| (main.id.clone(), physical.to_owned())));
         self.out.notes.extend(draft.notes.iter().map(|note| (main.id.clone(), note.clone())));
@@ -274,15 +277,15 @@ impl Import<'_> {
     /// Makes paths of local files relative to the stack file.
     fn move_paths(&self, main: &Main<'_>, draft: &mut Draft) {
         let Some(base) = &self.options.base else { return };
-        if let (true, Some(Value::String(path))) = (main.kind.fields().is_source("code"), draft.fields.get_mut("code"))
+        let is_path = main.kind.fields().is_source("code");
+        if let Some(Value::String(path)) = draft.fields.get_mut("code").filter(|_| is_path)
+            && !path.starts_with('/')
         {
-            if !path.starts_with('/') {
-                *path = format!("{base}/{}", path.trim_start_matches("./"));
-            }
+            *path = format!("{base}/{}", path.trim_start_matches("./"));
         }
     }
 
-    fn fields(&mut self, index: usize, main: &Main<'_>, own: &Attributes<'_>, draft: Draft) -> Map<String, Value> {
+    fn fields(&mut self, index: usize, main: &Main<'_>, own: Attributes<'_>, draft: Draft) -> Map<String, Value> {
         let mut fields = Map::new();
         fields.insert("type".to_owned(), main.kind.type_name().into());
         let name = own.text(main.peer.name).filter(|name| *name != main.id);
@@ -359,7 +362,7 @@ impl Import<'_> {
         let (id, path) = place.unwrap_or(("secret", ""));
         let last = path.rsplit('.').find(|step| *step != "*").unwrap_or_default();
         let mut taken: BTreeSet<String> = self.out.sheet.variables.keys().cloned().collect();
-        let name = ids::free(ids::word(&format!("{id}_{last}")), &mut taken);
+        let name = ids::free(&ids::word(&format!("{id}_{last}")), &mut taken);
         let kind = match secret {
             Value::Number(_) => "number",
             Value::Bool(_) => "bool",
@@ -394,7 +397,7 @@ impl Import<'_> {
 }
 
 /// Returns the tags, those that the provider gives to everything included; not what AWS or this program sets.
-fn tags(own: &Attributes<'_>) -> BTreeMap<String, String> {
+fn tags(own: Attributes<'_>) -> BTreeMap<String, String> {
     let tags = own.value("tags_all").or_else(|| own.value("tags")).and_then(Value::as_object).into_iter().flatten();
     let foreign = |key: &str| ["aws:", "stackctl:"].iter().any(|prefix| key.to_lowercase().starts_with(prefix));
     let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));

@@ -141,7 +141,7 @@ mod tests {
             bucket.throttled(start + Duration::from_secs(second));
         }
         assert!(bucket.pace >= 9.5 * SLOWEST);
-        bucket.reserve(start + Duration::from_secs(60));
+        bucket.reserve(start + Duration::from_mins(1));
         assert!((bucket.pace - 9.5).abs() < 1e-6, "{}", bucket.pace);
     }
 }

@@ -23,6 +23,7 @@ pub(super) const PEERS: Peers = Peers {
         kind: "AWS::DynamoDB::Table",
         identifier: ("TableName", "name"),
         tags: TagForm::List,
+        refuses: CloudFormation::nothing,
         properties: describe,
     }),
 };
@@ -30,10 +31,11 @@ pub(super) const PEERS: Peers = Peers {
 /// Types of attributes by name.
 type Types<'a> = BTreeMap<&'a str, &'a str>;
 
-fn read(from: &Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) -> Result<(), String> {
+fn read(from: Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) {
     let attributes = from.blocks("attribute");
     let types: Types<'_> = attributes.iter().filter_map(|one| Some((one.text("name")?, one.text("type")?))).collect();
-    draft.set("hash_key", key(from, "hash_key", &types).ok_or("it has no hash_key")?);
+    let Some(hash) = key(from, "hash_key", &types) else { return draft.refuse("it has no hash_key") };
+    draft.set("hash_key", hash);
     draft.set("range_key", key(from, "range_key", &types));
     let provisioned = from.text("billing_mode") != Some("PAY_PER_REQUEST");
     draft.copy(from, &[("billing_mode", "billing_mode"), ("table_class", "table_class")]);
@@ -42,10 +44,10 @@ fn read(from: &Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) -> Result<(),
     let global = from.blocks("global_secondary_index");
     draft.set(
         "global_secondary_indexes",
-        global.iter().map(|index| global_index(index, provisioned, &types)).collect::<Value>(),
+        global.iter().map(|index| global_index(*index, provisioned, &types)).collect::<Value>(),
     );
     let local = from.blocks("local_secondary_index");
-    draft.set("local_secondary_indexes", local.iter().map(|index| local_index(index, &types)).collect::<Value>());
+    draft.set("local_secondary_indexes", local.iter().map(|index| local_index(*index, &types)).collect::<Value>());
     if let Some(expiry) = from.block("ttl").filter(|expiry| expiry.flag("enabled")) {
         draft.set("time_to_live", expiry.renamed(&[("attribute_name", "attribute_name")]));
     }
@@ -65,16 +67,15 @@ fn read(from: &Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) -> Result<(),
     if from.block("replica").is_some() {
         draft.note("its replicas in other regions are not described; they stay as they are");
     }
-    Ok(())
 }
 
 /// Returns the attribute of a key with its type.
-fn key(from: &Attributes<'_>, role: &str, types: &Types<'_>) -> Option<Value> {
+fn key(from: Attributes<'_>, role: &str, types: &Types<'_>) -> Option<Value> {
     let name = from.text(role)?;
     Some(json!({"name": name, "type": types.get(name).unwrap_or(&"S")}))
 }
 
-fn set_capacity(from: &Attributes<'_>, provisioned: bool, fields: &mut Map<String, Value>) {
+fn set_capacity(from: Attributes<'_>, provisioned: bool, fields: &mut Map<String, Value>) {
     let capacity = [("read_capacity", "read_capacity_units"), ("write_capacity", "write_capacity_units")];
     if provisioned {
         fields.insert("provisioned_throughput".to_owned(), from.renamed(&capacity));
@@ -90,7 +91,7 @@ fn set_capacity(from: &Attributes<'_>, provisioned: bool, fields: &mut Map<Strin
     }
 }
 
-fn global_index(from: &Attributes<'_>, provisioned: bool, types: &Types<'_>) -> Value {
+fn global_index(from: Attributes<'_>, provisioned: bool, types: &Types<'_>) -> Value {
     let mut fields = Map::new();
     fields.insert("index_name".to_owned(), json!(from.text("name")));
     fields.extend(key(from, "hash_key", types).map(|key| ("hash_key".to_owned(), key)));
@@ -100,11 +101,11 @@ fn global_index(from: &Attributes<'_>, provisioned: bool, types: &Types<'_>) -> 
     fields.into()
 }
 
-fn local_index(from: &Attributes<'_>, types: &Types<'_>) -> Value {
+fn local_index(from: Attributes<'_>, types: &Types<'_>) -> Value {
     json!({"index_name": from.text("name"), "range_key": key(from, "range_key", types), "projection": projection(from)})
 }
 
-fn projection(from: &Attributes<'_>) -> Value {
+fn projection(from: Attributes<'_>) -> Value {
     from.renamed(&[("projection_type", "projection_type"), ("non_key_attributes", "non_key_attributes")])
 }
 
@@ -120,7 +121,7 @@ fn imports(found: &Found) -> Vec<Import> {
     Import::whole("aws_dynamodb_table", &found.physical)
 }
 
-fn describe(found: &Found) -> Result<Map<String, Value>, String> {
+fn describe(found: &Found) -> Map<String, Value> {
     let spec = &found.spec;
     let fields = [
         ("billing_mode", "BillingMode"),
@@ -145,7 +146,7 @@ fn describe(found: &Found) -> Result<Map<String, Value>, String> {
     let types = types.into_iter().map(|(name, kind)| json!({"AttributeName": name, "AttributeType": kind}));
     all.insert("AttributeDefinitions".to_owned(), types.collect());
     set_options(spec, &mut all);
-    Ok(all)
+    all
 }
 
 /// Returns a key schema, and notes the types of its attributes.

@@ -21,11 +21,12 @@ pub(super) const PEERS: Peers = Peers {
         kind: "AWS::EC2::Instance",
         identifier: ("InstanceId", "id"),
         tags: TagForm::List,
+        refuses: refusal,
         properties: describe,
     }),
 };
 
-fn read(from: &Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) -> Result<(), String> {
+fn read(from: Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) {
     let plain = [
         "instance_type",
         "key_name",
@@ -40,7 +41,7 @@ fn read(from: &Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) -> Result<(),
     ];
     draft.copy(from, &plain.map(|name| (name, name)));
     draft.copy(from, &[("ami", "image_id"), ("vpc_security_group_ids", "security_group_ids")]);
-    read_market(from, draft)?;
+    read_market(from, draft);
     read_script(from, draft);
     match from.block("metadata_options") {
         Some(options) => {
@@ -58,15 +59,14 @@ fn read(from: &Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) -> Result<(),
     }
     read_credits(from, draft);
     note_volumes(from, draft);
-    Ok(())
 }
 
 /// Reads whether and for how much it bids for spare capacity.
-fn read_market(from: &Attributes<'_>, draft: &mut Draft) -> Result<(), String> {
+fn read_market(from: Attributes<'_>, draft: &mut Draft) {
     let request = from.value("spot_type").is_some() || from.value("spot_request_state").is_some();
     let options = from.block("instance_market_options").and_then(|market| market.block("spot_options"));
     if request && from.text("spot_instance_id").is_none() {
-        return Err("the spot request has no instance".to_owned());
+        return draft.refuse("the spot request has no instance");
     }
     if request || from.text("instance_lifecycle") == Some("spot") {
         draft.set("spot", true);
@@ -78,11 +78,10 @@ fn read_market(from: &Attributes<'_>, draft: &mut Draft) -> Result<(), String> {
             draft.note("its spot request is persistent: once it is replaced, the request is a one-time one");
         }
     }
-    Ok(())
 }
 
 /// Reads user data; up to version 5 of the provider a state file holds no more of it than a hash.
-fn read_script(from: &Attributes<'_>, draft: &mut Draft) {
+fn read_script(from: Attributes<'_>, draft: &mut Draft) {
     let hashed = |text: &str| text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     match (from.text("user_data"), from.text("user_data_base64")) {
         (None, None) => {}
@@ -96,7 +95,7 @@ fn read_script(from: &Attributes<'_>, draft: &mut Draft) {
 
 /// Reads CPU credits where they are not what the type has anyway (EC2 user guide: T2 has `standard`, all later ones
 /// `unlimited`).
-fn read_credits(from: &Attributes<'_>, draft: &mut Draft) {
+fn read_credits(from: Attributes<'_>, draft: &mut Draft) {
     let usual =
         if from.text("instance_type").is_some_and(|kind| kind.starts_with("t2.")) { "standard" } else { "unlimited" };
     let credits = from.block("credit_specification").and_then(|credits| credits.text("cpu_credits"));
@@ -108,7 +107,7 @@ fn read_credits(from: &Attributes<'_>, draft: &mut Draft) {
 
 /// Volumes are not described: a state file tells of all of them, those of the image included, and one that has grown
 /// since would make the machine anew.
-fn note_volumes(from: &Attributes<'_>, draft: &mut Draft) {
+fn note_volumes(from: Attributes<'_>, draft: &mut Draft) {
     let own = !from.blocks("ebs_block_device").is_empty();
     if own || from.block("root_block_device").is_some_and(|root| root.flag("encrypted")) {
         draft.note("its volumes are left as they are: before the machine is ever made anew, write `root_block_device:` and `block_devices:`");
@@ -119,10 +118,7 @@ fn imports(found: &Found) -> Vec<Import> {
     Import::whole("aws_instance", &found.physical)
 }
 
-fn describe(found: &Found) -> Result<Map<String, Value>, String> {
-    if found.spec.get("spot") == Some(&true.into()) {
-        return Err("CloudFormation describes spot instances by launch templates only".to_owned());
-    }
+fn describe(found: &Found) -> Map<String, Value> {
     let fields = [
         ("image_id", "ImageId"),
         ("instance_type", "InstanceType"),
@@ -141,5 +137,10 @@ fn describe(found: &Found) -> Result<Map<String, Value>, String> {
     if let Some(script) = found.spec.get("user_data_text").filter(|script| !script.is_null()) {
         all.insert("UserData".to_owned(), json!({"Fn::Base64": script}));
     }
-    Ok(all)
+    all
+}
+
+fn refusal(found: &Found) -> Option<&'static str> {
+    (found.spec.get("spot") == Some(&true.into()))
+        .then_some("CloudFormation describes spot instances by launch templates only")
 }

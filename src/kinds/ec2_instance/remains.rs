@@ -13,7 +13,7 @@ pub(super) fn halt(instance: &Instance) -> Option<Halt> {
     let text = instance.state_transition_reason.as_deref().unwrap_or_default();
     let reason = instance.state_reason.as_ref().and_then(|reason| reason.message.clone().or(reason.code.clone()));
     let reason = reason.or_else(|| Some(text.to_owned()).filter(|text| !text.is_empty()));
-    Some(Halt { since: time_in(text), reason: Some(reason.map_or_else(|| state_of(instance).to_owned(), |why| why)) })
+    Some(Halt { since: time_in(text), reason: Some(reason.unwrap_or_else(|| state_of(instance).to_owned())) })
 }
 
 /// Reads the time of `User initiated (2026-11-22 10:00:00 GMT)`.

@@ -25,21 +25,21 @@ pub(super) const PEERS: Peers = Peers {
         kind: "AWS::EC2::SecurityGroup",
         identifier: ("Id", "id"),
         tags: TagForm::List,
+        refuses: CloudFormation::nothing,
         properties: describe,
     }),
 };
 
-fn read(from: &Attributes<'_>, pieces: &[Piece<'_>], draft: &mut Draft) -> Result<(), String> {
+fn read(from: Attributes<'_>, pieces: &[Piece<'_>], draft: &mut Draft) {
     draft.copy(from, &[("description", "description"), ("vpc_id", "vpc_id")]);
     let own = from.text("id").unwrap_or_default();
     for (side, kind) in [("ingress", INGRESS), ("egress", EGRESS)] {
         let inside = from.blocks(side).into_iter();
         let outside = pieces.iter().filter(|piece| is_of_side(piece, side, kind)).map(|piece| piece.attributes);
-        let rules = distinct(inside.chain(outside).flat_map(|rule| atoms(&rule, own)));
+        let rules = distinct(inside.chain(outside).flat_map(|rule| atoms(rule, own)));
         // No rule at all is something to say: unset stands for everything that goes out.
         draft.fields.insert(side.to_owned(), rules.into());
     }
-    Ok(())
 }
 
 fn is_of_side(piece: &Piece<'_>, side: &str, kind: &str) -> bool {
@@ -47,7 +47,7 @@ fn is_of_side(piece: &Piece<'_>, side: &str, kind: &str) -> bool {
 }
 
 /// Splits a rule into one for each source.
-fn atoms(rule: &Attributes<'_>, own: &str) -> Vec<Value> {
+fn atoms(rule: Attributes<'_>, own: &str) -> Vec<Value> {
     let lists = [
         ("cidr_blocks", "cidr_ip"),
         ("ipv6_cidr_blocks", "cidr_ipv6"),
@@ -68,7 +68,7 @@ fn atoms(rule: &Attributes<'_>, own: &str) -> Vec<Value> {
     sources.map(|(field, source)| atom(rule, field, if source == own { "self" } else { source })).collect()
 }
 
-fn atom(rule: &Attributes<'_>, field: &str, source: &str) -> Value {
+fn atom(rule: Attributes<'_>, field: &str, source: &str) -> Value {
     let protocol = rule.value("protocol").or_else(|| rule.value("ip_protocol")).cloned().unwrap_or_default();
     let mut fields = Map::new();
     let ports = !["-1", "all"].contains(&protocol.as_str().unwrap_or_default());
@@ -101,7 +101,7 @@ fn imports(found: &Found) -> Vec<Import> {
     Import::whole("aws_security_group", &found.physical)
 }
 
-fn describe(found: &Found) -> Result<Map<String, Value>, String> {
+fn describe(found: &Found) -> Map<String, Value> {
     let mut all = properties(found, &[("description", "GroupDescription"), ("vpc_id", "VpcId")]);
     all.insert("GroupName".to_owned(), found.outputs.get("name").cloned().unwrap_or_default());
     let own = found.outputs.get("id").cloned().unwrap_or_default();
@@ -115,7 +115,7 @@ fn describe(found: &Found) -> Result<Map<String, Value>, String> {
             all.insert(property.to_owned(), rules.into());
         }
     }
-    Ok(all)
+    all
 }
 
 /// Writes a rule for its direction.

@@ -20,24 +20,24 @@ pub(super) const PEERS: Peers = Peers {
         kind: "AWS::IAM::InstanceProfile",
         identifier: ("InstanceProfileName", "name"),
         tags: TagForm::None,
+        refuses: CloudFormation::nothing,
         properties: describe,
     }),
 };
 
-fn read(from: &Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) -> Result<(), String> {
+fn read(from: Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) {
     draft.copy(from, &[("role", "role")]);
-    Ok(())
 }
 
 fn imports(found: &Found) -> Vec<Import> {
     Import::whole("aws_iam_instance_profile", &found.physical)
 }
 
-fn describe(found: &Found) -> Result<Map<String, Value>, String> {
+fn describe(found: &Found) -> Map<String, Value> {
     let mut all = Map::new();
     all.insert("InstanceProfileName".to_owned(), found.outputs.get("name").cloned().unwrap_or_default());
     all.insert("Path".to_owned(), path(found).into());
     let roles: Vec<Value> = found.spec.get("role").filter(|role| !role.is_null()).cloned().into_iter().collect();
     all.insert("Roles".to_owned(), roles.into());
-    Ok(all)
+    all
 }

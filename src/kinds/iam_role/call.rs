@@ -26,7 +26,7 @@ pub(super) async fn get_named(cx: &Cx, name: &str) -> Result<Role> {
 
 /// Reads a role, once for all that look at the same time.
 pub(super) async fn shared(cx: &Cx, name: &str) -> Result<Option<Role>> {
-    let role = found(cx.once(&format!("role {name}"), get_named(cx, name)).await)?;
+    let role = found(cx.once(&format!("role {name}"), Box::pin(get_named(cx, name))).await)?;
     Ok(role.map(|role| (*role).clone()))
 }
 
@@ -35,12 +35,12 @@ type Listed = Option<Vec<(String, String)>>;
 
 /// Lists the account's roles, where that takes one call: then nothing else has to be asked for those that are not there.
 async fn account(cx: &Cx) -> Result<Arc<Listed>> {
-    cx.once("roles of the account", async {
+    let read = Box::pin(async {
         let answer = cx.aws.iam().list_roles().max_items(1000).send().await.map_err(failed("ListRoles"))?;
         let named = answer.roles.into_iter().map(|role| (role.role_name, role.path));
         Ok((!answer.is_truncated).then(|| named.collect()))
-    })
-    .await
+    });
+    cx.once("roles of the account", read).await
 }
 
 /// Tells whether a look at the whole account has shown that there is no such role.

@@ -28,12 +28,13 @@ pub(super) const PEERS: Peers = Peers {
         kind: "AWS::IAM::Role",
         identifier: ("RoleName", "name"),
         tags: TagForm::List,
+        refuses: CloudFormation::nothing,
         properties: describe,
     }),
 };
 
-fn read(from: &Attributes<'_>, pieces: &[Piece<'_>], draft: &mut Draft) -> Result<(), String> {
-    let trust = from.document("assume_role_policy").ok_or("it has no assume_role_policy")?;
+fn read(from: Attributes<'_>, pieces: &[Piece<'_>], draft: &mut Draft) {
+    let Some(trust) = from.document("assume_role_policy") else { return draft.refuse("it has no assume_role_policy") };
     match service(&trust) {
         Some(service) => draft.set("service", service),
         None => draft.set("assume_role_policy", trust),
@@ -55,7 +56,6 @@ fn read(from: &Attributes<'_>, pieces: &[Piece<'_>], draft: &mut Draft) -> Resul
     if let Some(arn) = wide.and_then(|piece| piece.attributes.text("policy_arn")) {
         draft.note(format!("Terraform also attaches {arn} to users or groups; those attachments stay as they are"));
     }
-    Ok(())
 }
 
 /// Returns the service of a trust policy that trusts one and says nothing else.
@@ -65,7 +65,7 @@ fn service(trust: &Value) -> Option<String> {
     (PolicyDocument::trusting(&BTreeSet::from([service.clone()])) == found).then_some(service)
 }
 
-fn attached<'a>(from: &Attributes<'a>, pieces: &[Piece<'a>]) -> BTreeSet<&'a str> {
+fn attached<'a>(from: Attributes<'a>, pieces: &[Piece<'a>]) -> BTreeSet<&'a str> {
     let own = from.texts("managed_policy_arns").into_iter();
     own.chain(
         pieces.iter().filter(|piece| piece.kind != POLICY).filter_map(|piece| piece.attributes.text("policy_arn")),
@@ -73,7 +73,7 @@ fn attached<'a>(from: &Attributes<'a>, pieces: &[Piece<'a>]) -> BTreeSet<&'a str
     .collect()
 }
 
-fn inline(from: &Attributes<'_>, pieces: &[Piece<'_>]) -> Value {
+fn inline(from: Attributes<'_>, pieces: &[Piece<'_>]) -> Value {
     let own = from.blocks("inline_policy").into_iter();
     let all = own.chain(pieces.iter().filter(|piece| piece.kind == POLICY).map(|piece| piece.attributes));
     let named = all.filter_map(|policy| Some((policy.text("name")?.to_owned(), policy.document("policy")?)));
@@ -93,7 +93,7 @@ fn imports(found: &Found) -> Vec<Import> {
     all
 }
 
-fn describe(found: &Found) -> Result<Map<String, Value>, String> {
+fn describe(found: &Found) -> Map<String, Value> {
     let fields = [
         ("description", "Description"),
         ("max_session_duration", "MaxSessionDuration"),
@@ -113,5 +113,5 @@ fn describe(found: &Found) -> Result<Map<String, Value>, String> {
     if !policies.is_empty() {
         all.insert("Policies".to_owned(), policies.into());
     }
-    Ok(all)
+    all
 }

@@ -23,16 +23,19 @@ pub(super) const PEERS: Peers = Peers {
 /// The stream of errors, which every application has.
 const ERRORS: &str = "error_stream";
 
-fn read(from: &Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) -> Result<(), String> {
+fn read(from: Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) {
     draft.copy(from, &[("description", "application_description"), ("code", "application_code")]);
-    draft.set("inputs", from.blocks("inputs").iter().map(input).collect::<Value>());
+    draft.set("inputs", from.blocks("inputs").into_iter().map(input).collect::<Value>());
     let outputs = from.blocks("outputs");
-    draft.set("outputs", outputs.iter().map(output).collect::<Value>());
+    draft.set("outputs", outputs.iter().copied().map(output).collect::<Value>());
     draft.set(
         "cloud_watch_logging_options",
-        from.blocks("cloudwatch_logging_options").iter().map(logging).collect::<Value>(),
+        from.blocks("cloudwatch_logging_options").into_iter().map(logging).collect::<Value>(),
     );
-    draft.set("reference_data_sources", from.blocks("reference_data_sources").iter().map(reference).collect::<Value>());
+    draft.set(
+        "reference_data_sources",
+        from.blocks("reference_data_sources").into_iter().map(reference).collect::<Value>(),
+    );
     let runs = matches!(from.text("status"), Some("RUNNING" | "STARTING" | "UPDATING"));
     draft.set("status", if runs { "running" } else { "stopped" });
     let script = sql::read(from.text("code").unwrap_or_default());
@@ -48,14 +51,13 @@ fn read(from: &Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) -> Result<(),
             ),
         );
     }
-    Ok(())
 }
 
 fn endpoint(block: Option<Attributes<'_>>) -> Option<Value> {
     block.map(|block| block.renamed(&[("resource_arn", "resource_arn"), ("role_arn", "role_arn")]))
 }
 
-fn input(from: &Attributes<'_>) -> Value {
+fn input(from: Attributes<'_>) -> Value {
     let processor = from.block("processing_configuration").and_then(|processing| endpoint(processing.block("lambda")));
     let count = from.block("parallelism").and_then(|parallelism| parallelism.value("count"));
     let position = from.block("starting_position_configuration").and_then(|start| start.text("starting_position"));
@@ -65,12 +67,12 @@ fn input(from: &Attributes<'_>) -> Value {
         "kinesis_firehose_input": endpoint(from.block("kinesis_firehose")),
         "input_processing_configuration": processor.map(|processor| json!({"input_lambda_processor": processor})),
         "input_parallelism": count.map(|count| json!({"count": count})),
-        "input_schema": from.block("schema").map(|schema| source_schema(&schema)),
+        "input_schema": from.block("schema").map(|schema| source_schema(schema)),
         "starting_position": position,
     }))
 }
 
-fn source_schema(from: &Attributes<'_>) -> Value {
+fn source_schema(from: Attributes<'_>) -> Value {
     let format = from.block("record_format");
     let mapping = format.and_then(|format| format.block("mapping_parameters"));
     let json_mapping = mapping.and_then(|mapping| mapping.block("json"));
@@ -94,7 +96,7 @@ fn source_schema(from: &Attributes<'_>) -> Value {
     }))
 }
 
-fn output(from: &Attributes<'_>) -> Value {
+fn output(from: Attributes<'_>) -> Value {
     let format = from.block("schema").and_then(|schema| schema.text("record_format_type"));
     pruned(json!({
         "name": from.text("name"),
@@ -105,18 +107,18 @@ fn output(from: &Attributes<'_>) -> Value {
     }))
 }
 
-fn logging(from: &Attributes<'_>) -> Value {
+fn logging(from: Attributes<'_>) -> Value {
     from.renamed(&[("log_stream_arn", "log_stream_arn"), ("role_arn", "role_arn")])
 }
 
-fn reference(from: &Attributes<'_>) -> Value {
+fn reference(from: Attributes<'_>) -> Value {
     let place = from.block("s3").map(|object| {
         object.renamed(&[("bucket_arn", "bucket_arn"), ("file_key", "file_key"), ("role_arn", "reference_role_arn")])
     });
     pruned(json!({
         "table_name": from.text("table_name"),
         "s3_reference_data_source": place,
-        "reference_schema": from.block("schema").map(|schema| source_schema(&schema)),
+        "reference_schema": from.block("schema").map(|schema| source_schema(schema)),
     }))
 }
 

@@ -19,11 +19,12 @@ pub(super) const PEERS: Peers = Peers {
         kind: "AWS::Kinesis::Stream",
         identifier: ("Name", "name"),
         tags: TagForm::List,
+        refuses: CloudFormation::nothing,
         properties: describe,
     }),
 };
 
-fn read(from: &Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) -> Result<(), String> {
+fn read(from: Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) {
     let mode = from.block("stream_mode_details").and_then(|mode| mode.text("stream_mode"));
     let on_demand = mode == Some("ON_DEMAND");
     draft.set("stream_mode", mode);
@@ -41,14 +42,13 @@ fn read(from: &Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) -> Result<(),
             ("max_record_size_in_kib", "max_record_size_in_kib"),
         ],
     );
-    Ok(())
 }
 
 fn imports(found: &Found) -> Vec<Import> {
     Import::whole("aws_kinesis_stream", &found.physical)
 }
 
-fn describe(found: &Found) -> Result<Map<String, Value>, String> {
+fn describe(found: &Found) -> Map<String, Value> {
     let fields = [
         ("shard_count", "ShardCount"),
         ("retention_period_hours", "RetentionPeriodHours"),
@@ -61,5 +61,5 @@ fn describe(found: &Found) -> Result<Map<String, Value>, String> {
     if let Some(key) = found.spec.get("kms_key_id").filter(|key| !key.is_null()) {
         all.insert("StreamEncryption".to_owned(), json!({"EncryptionType": "KMS", "KeyId": key}));
     }
-    Ok(all)
+    all
 }

@@ -21,6 +21,7 @@ pub(super) const PEERS: Peers = Peers {
         kind: "AWS::Lambda::EventSourceMapping",
         identifier: ("Id", ""),
         tags: TagForm::List,
+        refuses: CloudFormation::nothing,
         properties: describe,
     }),
 };
@@ -36,11 +37,11 @@ const OF_STREAMS: [&str; 7] = [
     "starting_position_timestamp",
 ];
 
-fn read(from: &Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) -> Result<(), String> {
+fn read(from: Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) {
     let source = from.text("event_source_arn").unwrap_or_default();
     let service = source.split(':').nth(2).unwrap_or_default();
     if !["kinesis", "dynamodb", "sqs"].contains(&service) {
-        return Err("only Kinesis streams, DynamoDB streams and SQS queues are known here as sources".to_owned());
+        return draft.refuse("only Kinesis streams, DynamoDB streams and SQS queues are known here as sources");
     }
     let plain = [
         "event_source_arn",
@@ -68,14 +69,13 @@ fn read(from: &Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) -> Result<(),
     if from.block("scaling_config").is_some() {
         draft.note("its scaling_config is not described; it stays as it is");
     }
-    Ok(())
 }
 
 fn imports(found: &Found) -> Vec<Import> {
     Import::whole("aws_lambda_event_source_mapping", &found.physical)
 }
 
-fn describe(found: &Found) -> Result<Map<String, Value>, String> {
+fn describe(found: &Found) -> Map<String, Value> {
     let fields = [
         ("event_source_arn", "EventSourceArn"),
         ("function_name", "FunctionName"),
@@ -103,5 +103,5 @@ fn describe(found: &Found) -> Result<Map<String, Value>, String> {
     if !filters.is_empty() {
         all.insert("FilterCriteria".to_owned(), json!({"Filters": filters}));
     }
-    Ok(all)
+    all
 }

@@ -23,13 +23,14 @@ pub(super) const PEERS: Peers = Peers {
         kind: "AWS::Lambda::Function",
         identifier: ("FunctionName", "name"),
         tags: TagForm::List,
+        refuses: CloudFormation::nothing,
         properties: describe,
     }),
 };
 
-fn read(from: &Attributes<'_>, pieces: &[Piece<'_>], draft: &mut Draft) -> Result<(), String> {
+fn read(from: Attributes<'_>, pieces: &[Piece<'_>], draft: &mut Draft) {
     if from.text("package_type") == Some("Image") {
-        return Err("its code is a container image, and only zips are known here".to_owned());
+        return draft.refuse("its code is a container image, and only zips are known here");
     }
     let plain = [
         "role",
@@ -47,31 +48,25 @@ fn read(from: &Attributes<'_>, pieces: &[Piece<'_>], draft: &mut Draft) -> Resul
     let reserved = from.value("reserved_concurrent_executions").filter(|count| count.as_i64() != Some(-1));
     draft.set("reserved_concurrent_executions", reserved.cloned());
     read_environment(from, draft);
-    let network = [
-        ("subnet_ids", "subnet_ids"),
-        ("security_group_ids", "security_group_ids"),
-        ("ipv6_allowed_for_dual_stack", "ipv6_allowed_for_dual_stack"),
+    let blocks = [
+        ("vpc_config", &["subnet_ids", "security_group_ids", "ipv6_allowed_for_dual_stack"][..]),
+        ("tracing_config", &["mode"]),
+        ("ephemeral_storage", &["size"]),
+        ("dead_letter_config", &["target_arn"]),
+        ("snap_start", &["apply_on"]),
     ];
-    let blocks: [(&str, &str, &[(&str, &str)]); 6] = [
-        ("vpc_config", "vpc_config", &network),
-        ("tracing_config", "tracing_config", &[("mode", "mode")]),
-        ("ephemeral_storage", "ephemeral_storage", &[("size", "size")]),
-        ("dead_letter_config", "dead_letter_config", &[("target_arn", "target_arn")]),
-        ("snap_start", "snap_start", &[("apply_on", "apply_on")]),
-        ("logging_config", "logging_config", &[]),
-    ];
-    for (block, field, pairs) in blocks.into_iter().filter(|(_, _, pairs)| !pairs.is_empty()) {
-        draft.set(field, from.block(block).map(|block| block.renamed(pairs)));
+    for (name, fields) in blocks {
+        let pairs: Vec<(&str, &str)> = fields.iter().map(|field| (*field, *field)).collect();
+        draft.set(name, from.block(name).map(|block| block.renamed(&pairs)));
     }
-    draft.set("logging_config", from.block("logging_config").map(|logging| logging_config(from, &logging)));
+    draft.set("logging_config", from.block("logging_config").map(|logging| logging_config(from, logging)));
     let systems = from.blocks("file_system_config");
     let system = |system: &Attributes<'_>| system.renamed(&[("arn", "arn"), ("local_mount_path", "local_mount_path")]);
     draft.set("file_system_configs", systems.iter().map(system).collect::<Value>());
     read_permissions(pieces, draft);
-    Ok(())
 }
 
-fn read_code(from: &Attributes<'_>, draft: &mut Draft) {
+fn read_code(from: Attributes<'_>, draft: &mut Draft) {
     draft.copy(from, &[("filename", "code")]);
     if from.value("filename").is_none() {
         draft.copy(from, &["s3_bucket", "s3_key", "s3_object_version"].map(|name| (name, name)));
@@ -84,7 +79,7 @@ fn read_code(from: &Attributes<'_>, draft: &mut Draft) {
 /// Names of variables that mostly hold what nobody else should know.
 const SECRET_WORDS: [&str; 7] = ["SECRET", "TOKEN", "PASSWORD", "PASSWD", "API_KEY", "PRIVATE_KEY", "CREDENTIAL"];
 
-fn read_environment(from: &Attributes<'_>, draft: &mut Draft) {
+fn read_environment(from: Attributes<'_>, draft: &mut Draft) {
     let Some(variables) = from.block("environment").and_then(|environment| environment.value("variables")) else {
         return;
     };
@@ -94,7 +89,7 @@ fn read_environment(from: &Attributes<'_>, draft: &mut Draft) {
     draft.set("environment", json!({"variables": variables}));
 }
 
-fn logging_config(from: &Attributes<'_>, logging: &Attributes<'_>) -> Value {
+fn logging_config(from: Attributes<'_>, logging: Attributes<'_>) -> Value {
     let names = ["log_format", "application_log_level", "system_log_level"];
     let mut fields = logging.renamed(&names.map(|name| (name, name)));
     let default = format!("/aws/lambda/{}", from.text("function_name").unwrap_or_default());
@@ -135,7 +130,7 @@ fn imports(found: &Found) -> Vec<Import> {
     all
 }
 
-fn describe(found: &Found) -> Result<Map<String, Value>, String> {
+fn describe(found: &Found) -> Map<String, Value> {
     let fields = [
         ("role", "Role"),
         ("runtime", "Runtime"),
@@ -163,5 +158,5 @@ fn describe(found: &Found) -> Result<Map<String, Value>, String> {
     if let Some(variables) = variables.filter(|variables| !variables.is_empty()) {
         all.insert("Environment".to_owned(), json!({"Variables": variables}));
     }
-    Ok(all)
+    all
 }

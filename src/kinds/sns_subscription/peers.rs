@@ -19,11 +19,12 @@ pub(super) const PEERS: Peers = Peers {
         kind: "AWS::SNS::Subscription",
         identifier: ("Arn", "arn"),
         tags: TagForm::None,
+        refuses: refusal,
         properties: describe,
     }),
 };
 
-fn read(from: &Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) -> Result<(), String> {
+fn read(from: Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) {
     draft.copy(
         from,
         &[
@@ -40,7 +41,6 @@ fn read(from: &Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) -> Result<(),
     if is_private(from.text("protocol").unwrap_or_default(), from.text("endpoint").unwrap_or_default()) {
         draft.secrets.push("endpoint".to_owned());
     }
-    Ok(())
 }
 
 /// Tells whether an endpoint is somebody's own, or a URL that may hold a token.
@@ -53,10 +53,7 @@ fn imports(found: &Found) -> Vec<Import> {
     arn.map(|arn| Import::whole("aws_sns_topic_subscription", arn)).unwrap_or_default()
 }
 
-fn describe(found: &Found) -> Result<Map<String, Value>, String> {
-    if found.outputs.get("arn").is_none_or(Value::is_null) {
-        return Err("nobody has confirmed it yet, so it has no ARN".to_owned());
-    }
+fn describe(found: &Found) -> Map<String, Value> {
     let fields = [
         ("topic_arn", "TopicArn"),
         ("protocol", "Protocol"),
@@ -79,5 +76,9 @@ fn describe(found: &Found) -> Result<Map<String, Value>, String> {
     if all.contains_key("FilterPolicy") {
         all.extend(properties(found, &[("filter_policy_scope", "FilterPolicyScope")]));
     }
-    Ok(all)
+    all
+}
+
+fn refusal(found: &Found) -> Option<&'static str> {
+    (found.outputs.get("arn").is_none_or(Value::is_null)).then_some("nobody has confirmed it yet, so it has no ARN")
 }

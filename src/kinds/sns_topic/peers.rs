@@ -23,6 +23,7 @@ pub(super) const PEERS: Peers = Peers {
         kind: "AWS::SNS::Topic",
         identifier: ("TopicArn", "arn"),
         tags: TagForm::List,
+        refuses: CloudFormation::nothing,
         properties: describe,
     }),
 };
@@ -32,7 +33,7 @@ const LOGGED: [&str; 5] = ["application", "firehose", "http", "lambda", "sqs"];
 /// Identity of the policy that SNS gives a topic without one.
 const DEFAULT_POLICY: &str = "__default_policy_ID";
 
-fn read(from: &Attributes<'_>, pieces: &[Piece<'_>], draft: &mut Draft) -> Result<(), String> {
+fn read(from: Attributes<'_>, pieces: &[Piece<'_>], draft: &mut Draft) {
     draft.copy(
         from,
         &[
@@ -53,10 +54,9 @@ fn read(from: &Attributes<'_>, pieces: &[Piece<'_>], draft: &mut Draft) -> Resul
     draft.set("policy", policy.filter(|policy| policy.get("Id") != Some(&DEFAULT_POLICY.into())));
     let logging = LOGGED.iter().filter_map(|protocol| Some(((*protocol).to_owned(), logging(from, protocol)?)));
     draft.set("delivery_status_logging", Value::Object(logging.collect()));
-    Ok(())
 }
 
-fn logging(from: &Attributes<'_>, protocol: &str) -> Option<Value> {
+fn logging(from: Attributes<'_>, protocol: &str) -> Option<Value> {
     let fields = ["success_feedback_role_arn", "success_feedback_sample_rate", "failure_feedback_role_arn"];
     let value = |field: &&str| Some(((*field).to_owned(), from.value(&format!("{protocol}_{field}"))?.clone()));
     let found: Map<String, Value> =
@@ -69,7 +69,7 @@ fn imports(found: &Found) -> Vec<Import> {
     Import::whole("aws_sns_topic", arn)
 }
 
-fn describe(found: &Found) -> Result<Map<String, Value>, String> {
+fn describe(found: &Found) -> Map<String, Value> {
     let fields = [
         ("display_name", "DisplayName"),
         ("kms_master_key_id", "KmsMasterKeyId"),
@@ -103,5 +103,5 @@ fn describe(found: &Found) -> Result<Map<String, Value>, String> {
     if !logging.is_empty() {
         all.insert("DeliveryStatusLogging".to_owned(), logging.into());
     }
-    Ok(all)
+    all
 }

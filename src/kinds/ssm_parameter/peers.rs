@@ -21,11 +21,12 @@ pub(super) const PEERS: Peers = Peers {
         kind: "AWS::SSM::Parameter",
         identifier: ("Name", "name"),
         tags: TagForm::Map,
+        refuses: refusal,
         properties: describe,
     }),
 };
 
-fn read(from: &Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) -> Result<(), String> {
+fn read(from: Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) {
     let plain = ["description", "tier", "allowed_pattern", "data_type"];
     draft.copy(from, &plain.map(|name| (name, name)));
     draft.copy(from, &[("type", "parameter_type")]);
@@ -40,17 +41,13 @@ fn read(from: &Attributes<'_>, _: &[Piece<'_>], draft: &mut Draft) -> Result<(),
     if value.is_none() {
         draft.note("the state file does not have its value, which is left alone");
     }
-    Ok(())
 }
 
 fn imports(found: &Found) -> Vec<Import> {
     Import::whole("aws_ssm_parameter", &found.physical)
 }
 
-fn describe(found: &Found) -> Result<Map<String, Value>, String> {
-    if found.spec.get("parameter_type") == Some(&"SecureString".into()) {
-        return Err("CloudFormation has no parameters of type SecureString".to_owned());
-    }
+fn describe(found: &Found) -> Map<String, Value> {
     let fields = [
         ("parameter_type", "Type"),
         ("description", "Description"),
@@ -61,5 +58,10 @@ fn describe(found: &Found) -> Result<Map<String, Value>, String> {
     let mut all = properties(found, &fields);
     all.insert("Name".to_owned(), found.outputs.get("name").cloned().unwrap_or_default());
     all.insert("Value".to_owned(), parameter("Value"));
-    Ok(all)
+    all
+}
+
+fn refusal(found: &Found) -> Option<&'static str> {
+    (found.spec.get("parameter_type") == Some(&"SecureString".into()))
+        .then_some("CloudFormation has no parameters of type SecureString")
 }
