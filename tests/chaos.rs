@@ -114,7 +114,6 @@ fn every_life_ends_well_in_bad_weather() {
     let (seeds, next) = (seeds(), AtomicU64::new(0));
     let work = || {
         while let Some(seed) = usize::try_from(next.fetch_add(1, Ordering::Relaxed)).ok().and_then(|at| seeds.get(at)) {
-            eprintln!("chaos with seed {seed}");
             live(*seed, &made, &changed, &empty);
         }
     };

@@ -79,8 +79,7 @@ impl Scene {
         let calls = proxy.calls();
         let name = calls.get(at - 1).map_or("never made", String::as_str);
         let place = format!("{} struck at call {at} ({name}) by {strike:?}, exit {code:?}", self.command);
-        eprintln!("{place}");
-        self.check_end(&proxy, strike, code, &place, &said);
+        Self::check_end(&proxy, strike, code, &place, &said);
         if code != Some(0) {
             trial.again(self.command);
         }
@@ -93,7 +92,7 @@ impl Scene {
     }
 
     /// A run that was not killed ends by itself and says how.
-    fn check_end(&self, proxy: &Proxy, strike: Strike, code: Option<i32>, place: &str, said: &str) {
+    fn check_end(proxy: &Proxy, strike: Strike, code: Option<i32>, place: &str, said: &str) {
         let expected: &[Option<i32>] = match strike {
             // Calls come in another order each time: the last ones may not come at all.
             _ if !proxy.has_struck() => &[Some(0)],

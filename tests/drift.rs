@@ -139,7 +139,9 @@ fn waves(mut rows: Vec<Row>) -> Vec<Vec<Row>> {
 #[test]
 fn what_was_changed_by_hand_is_told_and_mended() {
     let world = World::local();
-    waves(table()).iter().for_each(|wave| world.wave(wave));
+    for wave in &waves(table()) {
+        world.wave(wave);
+    }
     world.sandbox.ok(&["destroy", "-y"]).has("nothing is left");
 }
 
@@ -157,7 +159,9 @@ fn what_was_changed_by_hand_on_moto_is_told_and_mended() {
     stack["variables"]["spot"]["default"] = false.into();
     let world = World::remote(moto.url(), &stack);
     let rows = table().into_iter().filter(|row| row.not_on_moto.is_none()).collect();
-    waves(rows).iter().for_each(|wave| world.wave(wave));
+    for wave in &waves(rows) {
+        world.wave(wave);
+    }
 }
 
 #[test]

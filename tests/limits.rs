@@ -6,6 +6,7 @@
 mod ledger;
 mod stack;
 
+use std::io::Write;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -63,7 +64,8 @@ fn tell(name: &str, took: &Took, before: &Ledger, after: &Ledger, streams: usize
     let bound = calls.max(DELAY * turns);
     let (time, bound) = (took.time.as_secs_f64(), bound.as_secs_f64());
     let (ratio, peak) = (time / bound.max(0.001), took.peak_kb / 1024);
-    println!("{name:>8}: {time:6.1} s, bound {bound:6.1} s ({decides}), ratio {ratio:.2}, peak {peak} MB");
+    let line = format!("{name:>8}: {time:6.1} s, bound {bound:6.1} s ({decides}), ratio {ratio:.2}, peak {peak} MB\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 #[test]

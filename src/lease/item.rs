@@ -290,7 +290,7 @@ impl Expect {
 mod tests {
     use super::*;
 
-    const LENGTH: Duration = Duration::from_secs(60);
+    const LENGTH: Duration = Duration::from_mins(1);
 
     fn run() -> Run {
         Run {

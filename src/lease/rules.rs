@@ -123,7 +123,7 @@ mod tests {
     use crate::lease::testing::write;
     use proptest::prelude::*;
 
-    const LENGTH: Duration = Duration::from_secs(60);
+    const LENGTH: Duration = Duration::from_mins(1);
 
     fn lease(beat: i64, expires: i64) -> Lease {
         let mark = Mark { owner: "other".to_owned(), token: 1, beat };

@@ -156,7 +156,7 @@ impl Cloud {
     /// Answers one HTTP request to any service.
     pub(crate) async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         let (parts, body) = request.into_parts();
-        let answer = AssertUnwindSafe(self.answer(&parts, &body)).catch_unwind().await;
+        let answer = AssertUnwindSafe(Box::pin(self.answer(&parts, &body))).catch_unwind().await;
         answer.unwrap_or_else(|_| {
             let fault = Fault::with_status(500, "InternalFailure", "the local cloud failed on this request");
             envelope::respond(&Form::Json("application/x-amz-json-1.1"), Err(fault))
@@ -187,7 +187,10 @@ impl Cloud {
         };
         let temporary = caller.temporary.take();
         match router::decode(parts, body, &route, caller) {
-            Ok(call) => self.inner.trouble.around(&route, &call, self.serve(&route, call.clone(), temporary)).await,
+            Ok(call) => {
+                let work = Box::pin(self.serve(&route, call.clone(), temporary));
+                self.inner.trouble.around(&route, &call, work).await
+            }
             Err(fault) => envelope::respond(&route.form, Err(fault)),
         }
     }

@@ -35,7 +35,7 @@ fn twenty_runs_take_turns() {
     let world = World::new(QUICK, "0");
     let wire = Wire::to(world.listener.url());
     let start = |run: usize| {
-        let patience = if run % 2 == 0 { "170s" } else { "2s" };
+        let patience = if run.is_multiple_of(2) { "170s" } else { "2s" };
         let mut command = world.sandbox.command();
         command.args(["apply", "-y", "--var", &format!("run=r{run}"), "--lock-timeout", patience]);
         command.env("AWS_ENDPOINT_URL", wire.end(run));
