@@ -95,8 +95,11 @@ fn json(output: &Output) -> Value {
 fn fits(value: &Value, schema: &str) {
     let mut schema: Value = serde_json::from_str(&fs_err::read_to_string(project().join(schema)).unwrap()).unwrap();
     // In SARIF's this pattern has a bracket too many; the field is not used here.
-    if let Some(Value::Object(language)) = schema.pointer_mut("/definitions/run/properties/language") {
-        language.remove("pattern");
+    for owner in ["run", "toolComponent"] {
+        let path = format!("/definitions/{owner}/properties/language");
+        if let Some(Value::Object(language)) = schema.pointer_mut(&path) {
+            language.remove("pattern");
+        }
     }
     let validator = jsonschema::validator_for(&schema).unwrap();
     let found: Vec<String> =
