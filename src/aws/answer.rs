@@ -25,7 +25,10 @@ pub(super) fn judge(context: &mut FinalizerInterceptorContextMut<'_>) {
 
 /// Tells whether the answer is a page for people, as proxies and sign-in pages send.
 pub(super) fn is_page(response: &HttpResponse) -> bool {
-    response.headers().get("content-type").is_some_and(|kind| kind.starts_with("text/html"))
+    // The content type alone says little: emulators send JSON under it.
+    let body = response.body().bytes().unwrap_or_default();
+    let start = String::from_utf8_lossy(&body[..body.len().min(256)]).trim_start().to_ascii_lowercase();
+    start.starts_with("<!doctype html") || start.starts_with("<html")
 }
 
 /// Tells whether the answer is XML whose root element does not end.
@@ -51,8 +54,17 @@ mod tests {
     use aws_smithy_types::body::SdkBody;
 
     fn judged(status: u16, kind: &'static str, result: Result<Output, OrchestratorError<Error>>) -> String {
+        judged_with(status, kind, "", result)
+    }
+
+    fn judged_with(
+        status: u16,
+        kind: &'static str,
+        body: &'static str,
+        result: Result<Output, OrchestratorError<Error>>,
+    ) -> String {
         let mut context = InterceptorContext::new(Input::erase(()));
-        let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::empty());
+        let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
         response.headers_mut().insert("content-type", kind);
         context.set_response(response);
         context.set_output_or_error(result);
@@ -79,7 +91,9 @@ mod tests {
         let fine = || Ok(Output::erase(()));
         let failed = || Err(OrchestratorError::other("expected an object"));
         assert_eq!(judged(200, "application/json", fine()), "fine");
-        assert_eq!(judged(200, "text/html; charset=utf-8", fine()), "lost");
+        assert_eq!(judged_with(200, "text/html; charset=utf-8", " <!DOCTYPE html>\n<p>", fine()), "lost");
+        assert_eq!(judged_with(200, "text/plain", "<HTML>", fine()), "lost");
+        assert_eq!(judged_with(200, "text/html", "{}", fine()), "fine", "emulators send JSON so");
         assert_eq!(judged(200, "application/json", failed()), "lost");
         assert_eq!(judged(200, "text/xml", fine()), "lost", "there is no root element");
         assert_eq!(judged(400, "application/json", failed()), "refused");

@@ -100,7 +100,7 @@ fn advice(error: &KindError, table: &str, place: &Place) -> Option<String> {
             "the lock table {table} is not in {region}, account {account}. Make it once, for all stacks: aws dynamodb create-table --table-name {table} --attribute-definitions AttributeName={KEY},AttributeType=S --key-schema AttributeName={KEY},KeyType=HASH --billing-mode PAY_PER_REQUEST --region {region}\n  or apply a stack of its own with the resource `locks: {{type: dynamodb_table, name: {table}, hash_key: {{name: {KEY}, type: S}}, billing_mode: PAY_PER_REQUEST}}`"
         )),
         // Credentials that are missing or over have advice of their own.
-        Class::Denied if error.hint.is_none() && error.code.starts_with("AccessDenied") => Some(format!(
+        Class::Denied if error.code.starts_with("AccessDenied") => Some(format!(
             "a run with a lock needs {} on arn:{partition}:dynamodb:{region}:{account}:table/{table}; this call needs dynamodb:{}",
             ACTIONS.join(" and "),
             error.operation
