@@ -317,15 +317,15 @@ mod tests {
         }
     }
 
-    fn response(status: u16, kind: &'static str) -> HttpResponse {
-        let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::empty());
+    fn response(status: u16, kind: &'static str, body: &'static str) -> HttpResponse {
+        let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
         response.headers_mut().insert("content-type", kind);
         response
     }
 
     fn refused(status: u16, code: &str, message: &str) -> KindError {
         let meta = ErrorMetadata::builder().code(code).message(message).build();
-        convert("Create", &Failed::service_error(Refusal(meta), response(status, "text/xml")))
+        convert("Create", &Failed::service_error(Refusal(meta), response(status, "text/xml", "")))
     }
 
     #[test]
@@ -350,11 +350,14 @@ mod tests {
 
     #[test]
     fn what_is_no_answer_of_aws_is_never_called_invalid() {
-        let page =
-            convert("Create", &Failed::service_error(Refusal(ErrorMetadata::default()), response(403, "text/html")));
+        let page = convert(
+            "Create",
+            &Failed::service_error(Refusal(ErrorMetadata::default()), response(403, "text/html", "<html>")),
+        );
         assert_eq!(page.class, Class::Unavailable);
         assert_eq!(page.to_string(), "Create: a web page came instead of AWS's answer (HTTP 403)");
-        let cut = convert("Create", &Failed::response_error("expected an object", response(200, "application/json")));
+        let cut =
+            convert("Create", &Failed::response_error("expected an object", response(200, "application/json", "")));
         assert_eq!(cut.class, Class::Unavailable);
         assert!(cut.message.starts_with("the answer cannot be read (HTTP 200)") && cut.message.contains("expected"));
         let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
