@@ -70,6 +70,18 @@ fn wrong_usage_is_64() {
 }
 
 #[test]
+fn a_place_that_cannot_be_reached_is_told_with_the_way_out() {
+    let stack = "stack: far\nregion: us-east-1\nresources: {jobs: {type: kinesis_stream}}\n";
+    let nowhere = Sandbox::new().remote("http://127.0.0.1:1").set("AWS_MAX_ATTEMPTS", "1");
+    nowhere.write("stack.yaml", stack);
+    let output = nowhere.run(&["apply", "-y"]).code(1).has("error: GetCallerIdentity: ").has("help: ");
+    assert!(output.stdout.is_empty(), "{output}");
+    let nobody = Sandbox::new().set("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
+    nobody.write("stack.yaml", stack);
+    nobody.run(&["plan"]).code(1).has("no AWS credentials were found").has("AWS_PROFILE");
+}
+
+#[test]
 fn nothing_is_written_when_nobody_can_be_asked() {
     let sandbox = demo();
     let output = sandbox.run(&["apply"]).code(1).has("pass --auto-approve");

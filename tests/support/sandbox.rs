@@ -1,8 +1,9 @@
 //! A folder of its own with a pinned environment, in which the program runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use assert_cmd::Command;
@@ -11,11 +12,16 @@ use tempfile::TempDir;
 /// Longer than any run takes: a run that hangs fails its test.
 const LIMIT: Duration = Duration::from_mins(3);
 
+/// Variables of the tests' stacks that are sensitive.
+const SENSITIVE: [&str; 3] = ["phone", "pin", "token"];
+
 /// A temporary folder, the flags and the environment of every run in it.
 pub(crate) struct Sandbox {
     dir: TempDir,
     flags: Vec<String>,
     env: BTreeMap<String, String>,
+    /// Values that sensitive variables were given in runs so far.
+    secrets: Mutex<BTreeSet<String>>,
 }
 
 impl Sandbox {
@@ -32,7 +38,7 @@ impl Sandbox {
             ("AWS_EC2_METADATA_DISABLED", "true"),
         ];
         let env = pinned.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        Self { dir, flags: Vec::new(), env }
+        Self { dir, flags: Vec::new(), env, secrets: Mutex::default() }
     }
 
     /// Makes a folder with the project's stacks and what they refer to.
@@ -124,7 +130,31 @@ impl Sandbox {
         let output = Command::from_std(self.command()).args(&self.flags).args(args).timeout(LIMIT).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         let line = args.join(" ");
-        Output { line, stdout: text(output.stdout), stderr: text(output.stderr), code: output.status.code() }
+        let output =
+            Output { line, stdout: text(output.stdout), stderr: text(output.stderr), code: output.status.code() };
+        self.check_secrets(args, &output);
+        output
+    }
+
+    /// Searches what a run printed and saved for the values of sensitive variables.
+    #[track_caller]
+    fn check_secrets(&self, args: &[&str], output: &Output) {
+        let given = args.iter().filter_map(|arg| arg.split_once('='));
+        let given = given.filter(|(name, value)| SENSITIVE.contains(name) && value.len() > 5);
+        let mut secrets = self.secrets.lock().unwrap();
+        secrets.extend(given.map(|(_, value)| value.to_owned()));
+        // What the local cloud's topics would have sent is shown as it would have been sent.
+        if args.first() == Some(&"local") {
+            return;
+        }
+        let saved = fs_err::read_dir(self.dir())
+            .unwrap()
+            .filter_map(|entry| fs_err::read_to_string(entry.unwrap().path()).ok());
+        let saved: Vec<String> = saved.filter(|text| text.trim_start().starts_with('{')).collect();
+        for secret in secrets.iter() {
+            assert!(!output.to_string().replace(&output.line, "").contains(secret), "a secret is shown: {output}");
+            assert!(!saved.iter().any(|text| text.contains(secret)), "a secret is saved by {}", output.line);
+        }
     }
 
     /// Runs the program, which must end well.
