@@ -191,7 +191,9 @@ fn is_page<E>(error: &SdkError<E, HttpResponse>) -> bool {
 }
 
 fn is_without_credentials(message: &str) -> bool {
-    message.contains("loading credentials") || message.contains("no providers in chain provided credentials")
+    ["loading credentials", "no providers in chain provided credentials", "no credentials found in chain"]
+        .iter()
+        .any(|text| message.contains(text))
 }
 
 fn causes(error: &dyn std::error::Error) -> String {
