@@ -105,6 +105,7 @@ impl Scene {
         };
         assert!(expected.contains(&code), "{place}\n{said}");
         assert!(!said.contains("panicked"), "{place}\n{said}");
+        assert!(!said.contains(&PHONE["phone=".len()..]), "a secret is shown: {place}\n{said}");
     }
 }
 
