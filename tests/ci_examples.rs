@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use stackctl::cli::{Cli, Command, DriftFormat};
 
 use crate::support::sandbox::project;
+use crate::support::schemas;
 
 fn text(path: &str) -> String {
     fs_err::read_to_string(project().join(path)).unwrap()
@@ -17,9 +18,8 @@ fn yaml(path: &str) -> Value {
 }
 
 #[track_caller]
-fn fits(value: &Value, schema: &str) {
-    let schema: Value = serde_json::from_str(&text(schema)).unwrap();
-    let validator = jsonschema::validator_for(&schema).unwrap();
+fn fits(value: &Value, schema: &Value) {
+    let validator = jsonschema::validator_for(schema).unwrap();
     let found: Vec<String> =
         validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
@@ -49,10 +49,10 @@ fn formats(call: &[String]) -> BTreeSet<String> {
 
 #[test]
 fn the_github_workflow_is_one() {
-    fits(&yaml("examples/ci/github-drift.yml"), "tests/schemas/github-workflow.json");
+    let schema = schemas::github_workflow();
+    fits(&yaml("examples/ci/github-drift.yml"), &schema);
     let mut wrong = yaml("examples/ci/github-drift.yml");
     wrong["jobs"]["drift"]["permissions"]["id-tokn"] = json!("write");
-    let schema: Value = serde_json::from_str(&text("tests/schemas/github-workflow.json")).unwrap();
     assert!(!jsonschema::validator_for(&schema).unwrap().is_valid(&wrong), "the schema refuses nothing");
 }
 
@@ -97,7 +97,7 @@ fn the_github_workflow_calls_the_program_as_it_can_be_called() {
 #[test]
 fn the_gitlab_job_is_one() {
     let pipeline = yaml("examples/ci/gitlab-drift.yml");
-    fits(&pipeline, "tests/schemas/gitlab-ci.json");
+    fits(&pipeline, &schemas::gitlab_pipeline());
     let drift = &pipeline["drift"];
     assert_eq!(drift["id_tokens"]["AWS_ID_TOKEN"]["aud"], "https://gitlab.com");
     let variables = drift["variables"].as_object().unwrap();

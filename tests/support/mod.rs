@@ -7,5 +7,6 @@ pub(crate) mod ministack;
 pub(crate) mod moto;
 pub(crate) mod proxy;
 pub(crate) mod sandbox;
+pub(crate) mod schemas;
 pub(crate) mod trial;
 pub(crate) mod wire;
