@@ -6,6 +6,7 @@
 //! [`Erased`] bridges the two, once for all. Nothing here knows a particular service.
 
 mod changes;
+mod demand;
 mod erased;
 mod path;
 mod peers;
@@ -25,6 +26,7 @@ use crate::aws::Cx;
 pub use crate::aws::error::{Class, KindError};
 use crate::diff::{Change, Fields};
 pub use changes::Changes;
+pub use demand::{Ask, Demand, Lack};
 pub use erased::Erased;
 pub use path::{Check, End, Holder, Hop, Need, Path, Side, State};
 pub use peers::{
@@ -329,6 +331,13 @@ pub trait Kind: Send + Sync + 'static {
         None
     }
 
+    /// Returns what AWS asks of roles before it makes or changes the object.
+    #[must_use]
+    fn demands(spec: &Self::Spec) -> Vec<Demand> {
+        let _ = spec;
+        Vec::new()
+    }
+
     /// Looks at one of the object's hops, as it is in AWS; reads only.
     fn probe(
         cx: &Cx,
@@ -434,6 +443,10 @@ pub trait AnyKind: Send + Sync {
     fn hops(&self, spec: &Value) -> Vec<Hop>;
     /// See [`Kind::role`].
     fn role(&self, spec: &Value) -> Option<String>;
+    /// See [`Kind::demands`].
+    fn demands(&self, _: &Value) -> Vec<Demand> {
+        Vec::new()
+    }
     /// See [`Kind::probe`].
     async fn probe(&self, cx: &Cx, hop: &Hop, want: &Value, found: &Value) -> Result<Vec<Check>>;
     /// See [`Kind::arrivals`].

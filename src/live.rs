@@ -3,6 +3,7 @@
 //! Reads only. What it finds is data for [`crate::plan`].
 
 mod beside;
+pub mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

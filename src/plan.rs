@@ -3,6 +3,7 @@
 //! Pure: the stack, its graph and what is live give a plan. The action decides; the reason only explains.
 
 mod make;
+pub mod permits;
 pub mod saved;
 mod shield;
 mod ties;

@@ -159,6 +159,81 @@ fn iam_that_spreads_late_is_waited_for() {
     world.in_sync();
 }
 
+/// A mistake in the file, the call that AWS refuses for it, and what is said of it.
+const WRONG: [(&str, &str, &str, [&str; 3]); 4] = [
+    (
+        "      - read: airline_tickets\n      - write: tickets",
+        "      - write: tickets",
+        "CreateEventSourceMapping",
+        [
+            "lambda_event_source_mapping.collector_mapping",
+            "role Lambda-TicketsProcessingRole may not kinesis:GetRecords on airline_tickets",
+            "add `{read: airline_tickets}` to `grants:` of `collector_role`",
+        ],
+    ),
+    (
+        "    service: lambda.amazonaws.com",
+        "    service: ec2.amazonaws.com",
+        "CreateFunction",
+        [
+            "lambda_function.collector",
+            "role Lambda-TicketsProcessingRole does not let lambda.amazonaws.com take it on",
+            "add lambda.amazonaws.com to `service:` of `collector_role`",
+        ],
+    ),
+    (
+        "      - read: airline_tickets\n      - write: special_stream",
+        "      - write: special_stream",
+        "CreateApplication",
+        [
+            "kinesis_analytics_application.analytics",
+            "role KinesisAnalytics-AirlinesRole may not kinesis:GetRecords on airline_tickets",
+            "add `{read: airline_tickets}` to `grants:` of `analytics_role`",
+        ],
+    ),
+    (
+        "      - read: airline_tickets\n      - write: special_stream",
+        "      - read: airline_tickets",
+        "CreateApplication",
+        [
+            "kinesis_analytics_application.analytics",
+            "role KinesisAnalytics-AirlinesRole may not kinesis:PutRecord or kinesis:PutRecords",
+            "add `{write: special_stream}` to `grants:` of `analytics_role`",
+        ],
+    ),
+];
+
+#[test]
+fn a_policy_that_can_never_allow_it_is_told_at_once() {
+    for (from, to, operation, says) in WRONG {
+        let world = World::tickets();
+        world.sandbox.edit("stacks/airline_tickets.yaml", from, to);
+        let foreseen = world.run(&["plan"]).code(0).has("AWS will refuse this");
+        let output = world.apply().code(1).has(&format!("{}: {operation}: ", says[0]));
+        let output = output.has("the stack's own policies cannot allow it");
+        for text in says {
+            assert!(output.stderr.contains(text) && foreseen.stderr.contains(text), "{foreseen}\n{output}");
+        }
+        let refused = |call: &&Value| call["operation"] == operation && call["outcome"] != "ok";
+        assert_eq!(world.listener.journal(0).iter().filter(refused).count(), 1, "it is asked for once: {output}");
+        world.sandbox.edit("stacks/airline_tickets.yaml", to, from);
+        world.apply().code(0).lacks("warning: lambda").lacks("warning: kinesis_analytics_application.");
+        world.in_sync();
+    }
+}
+
+#[test]
+fn what_the_stack_cannot_tell_of_a_role_is_waited_for() {
+    let world = World::tickets();
+    let (from, to) = ("      - read: airline_tickets\n      - write: tickets", "      - write: tickets");
+    let attached = "    managed_policy_arns: arn:aws:iam::aws:policy/AmazonKinesisReadOnlyAccess\n    grants:\n      - write: tickets";
+    world.sandbox.edit("stacks/airline_tickets.yaml", &format!("    grants:\n{from}"), attached);
+    assert!(!attached.contains("read:") && attached.contains(to));
+    world.run(&["plan"]).code(0).lacks("AWS will refuse this");
+    world.apply().code(0);
+    world.in_sync();
+}
+
 #[test]
 fn what_happens_by_itself_is_seen_and_repaired() {
     let world = World::tickets();

@@ -10,9 +10,10 @@ use crate::apply::jobs::Verb;
 use crate::apply::run::Run;
 use crate::aws::{Aws, Cx, Notes, marks};
 use crate::diff::{Change, diff, is_unknown, path_matches, with_ignored};
-use crate::kind::{AnyWrites, Key, KindError, Outputs, Result, Tags};
+use crate::kind::{AnyWrites, Key, KindError, Lack, Outputs, Result, Tags};
 use crate::live;
-use crate::plan::Step;
+use crate::live::names::Names;
+use crate::plan::{Step, permits};
 use crate::stack::Resource;
 use crate::stack::reference::Reference;
 use crate::stack::resolve::references;
@@ -29,6 +30,7 @@ pub(super) struct Task {
     key: Key,
     marks: Tags,
     unknown: Vec<Reference>,
+    lacks: Arc<[Lack]>,
 }
 
 /// What a job leaves behind.
@@ -61,6 +63,7 @@ impl Task {
             ignore: resource.map(|resource| resource.ignore_changes.clone()).unwrap_or_default(),
             timeouts: resource.map(|resource| resource.timeouts.clone()).unwrap_or_default(),
             unknown: resource.map(|resource| unknown(resource, outputs)).unwrap_or_default(),
+            lacks: resource.map(|resource| lacks(run, resource, &want, outputs)).unwrap_or_default().into(),
             writer: run.writers.iter().copied().find(|kind| kind.type_name() == step.kind.type_name()),
             step: step.clone(),
             verb,
@@ -73,6 +76,7 @@ impl Task {
     /// Does the job.
     pub(super) async fn run(self, aws: Arc<Aws>, notes: Notes) -> Result<Made> {
         let cx = Cx::new(aws, self.key.clone()).with_notes(notes).with_timeouts(&self.timeouts, verb_name(self.verb));
+        let cx = cx.lacking(&self.lacks);
         match self.verb {
             Verb::Create => self.create(&cx).await,
             Verb::Update => self.update(&cx).await,
@@ -162,6 +166,12 @@ impl Task {
         let known = |change: &&Change| !is_unknown(&change.before) && list_of(&change.path).is_none();
         changed.iter().find(known).map_or(Ok(()), |change| Err(unplanned(&change.path)))
     }
+}
+
+/// Lists what AWS will ask for and the stack's own policies cannot allow.
+fn lacks(run: &Run<'_>, resource: &Resource, want: &Value, outputs: &BTreeMap<String, Outputs>) -> Vec<Lack> {
+    let names = Names::known(run.stack, outputs);
+    permits::lacks(&names, &run.aws.place, &resource.kind.demands(want))
 }
 
 /// Returns the verb's name in `timeouts:`.

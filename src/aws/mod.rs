@@ -21,7 +21,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::sdk_config::StalledStreamProtectionConfig;
 
-use crate::kind::{Key, KindError, Place, Tags};
+use crate::kind::{Key, KindError, Lack, Place, Tags};
 use guard::Guard;
 use log::CallLog;
 use memo::Memo;
@@ -268,6 +268,7 @@ pub struct Cx {
     most: Option<Duration>,
     memo: Option<Arc<Memo>>,
     expected: Option<Tags>,
+    lacks: Arc<[Lack]>,
 }
 
 impl fmt::Debug for Cx {
@@ -280,7 +281,29 @@ impl Cx {
     /// Makes a context whose notes nobody reads.
     #[must_use]
     pub fn new(aws: Arc<Aws>, key: Key) -> Self {
-        Self { aws, key, notes: Arc::new(|_| {}), timeouts: BTreeMap::new(), most: None, memo: None, expected: None }
+        Self {
+            aws,
+            key,
+            notes: Arc::new(|_| {}),
+            timeouts: BTreeMap::new(),
+            most: None,
+            memo: None,
+            expected: None,
+            lacks: Arc::default(),
+        }
+    }
+
+    /// Says what AWS will ask for and the stack's own policies cannot allow.
+    #[must_use]
+    pub fn lacking(mut self, lacks: &Arc<[Lack]>) -> Self {
+        self.lacks = lacks.clone();
+        self
+    }
+
+    /// Returns what AWS will ask for and the stack's own policies cannot allow.
+    #[must_use]
+    pub fn lacks(&self) -> &[Lack] {
+        &self.lacks
     }
 
     /// Shares listings with everything else that looks at the same time.

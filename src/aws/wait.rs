@@ -23,7 +23,7 @@ pub enum Look<T> {
 }
 
 /// How to wait for something.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Wait {
     /// What is waited for, such as `stream orders to become ACTIVE`.
     pub what: String,
@@ -31,12 +31,22 @@ pub struct Wait {
     pub limit: Duration,
     /// Longest pause between two looks.
     pub pause: Duration,
+    /// Tells errors that mean that IAM may not have spread yet.
+    not_yet: Option<fn(&KindError) -> bool>,
 }
 
 impl Wait {
     /// Waits for something with a limit and pauses of at most 5 s.
     pub fn new(what: impl Into<String>, limit: Duration) -> Self {
-        Self { what: what.into(), limit, pause: Duration::from_secs(5) }
+        Self { what: what.into(), limit, pause: Duration::from_secs(5), not_yet: None }
+    }
+
+    /// Says which errors may mean that IAM has not spread yet. They may as well be the last word: where the stack's own
+    /// policies cannot allow what AWS asks for, they are not waited out.
+    #[must_use]
+    pub fn for_iam(mut self, not_yet: fn(&KindError) -> bool) -> Self {
+        self.not_yet = Some(not_yet);
+        self
     }
 
     /// Sets the longest pause.
@@ -82,6 +92,7 @@ impl Wait {
         let mut pause = FIRST_PAUSE;
         loop {
             match call().await {
+                Err(error) if !cx.lacks().is_empty() && self.is_about_iam(&error) => return Err(refused(error, cx)),
                 Err(error) if passes(&error) && start.elapsed() < cx.at_most(self.limit) => {
                     let state = error.code.clone();
                     self.rest(cx, start, &mut pause, &state).await.map_err(|_| error)?;
@@ -89,6 +100,10 @@ impl Wait {
                 other => return other,
             }
         }
+    }
+
+    fn is_about_iam(&self, error: &KindError) -> bool {
+        self.not_yet.is_some_and(|not_yet| not_yet(error))
     }
 
     async fn rest(&self, cx: &Cx, start: Instant, pause: &mut Duration, state: &str) -> Result<()> {
@@ -107,12 +122,22 @@ impl Wait {
     }
 }
 
+/// Adds to AWS's refusal what the stack's own policies lack.
+fn refused(error: KindError, cx: &Cx) -> KindError {
+    let texts: Vec<&str> = cx.lacks().iter().map(|lack| lack.text.as_str()).collect();
+    let mut helps: Vec<&str> = cx.lacks().iter().map(|lack| lack.help.as_str()).collect();
+    helps.dedup();
+    let message = format!("{}; the stack's own policies cannot allow it: {}", error.message, texts.join("; "));
+    KindError { class: Class::Denied, message, hint: Some(helps.join("; ")), ..error }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::aws::Aws;
-    use crate::kind::{Key, Place};
+    use crate::kind::{Key, Lack, Place};
     use std::collections::BTreeMap;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Arc, Mutex};
 
     fn cx(timeouts: &[(&str, u64)], verb: &str) -> Cx {
@@ -134,6 +159,27 @@ mod tests {
         let error = wait.retry(&cx(&[("delete", 40)], "delete"), |_| true, busy).await.unwrap_err();
         assert_eq!(error.class, Class::Busy);
         assert_eq!(cx(&[("delete", 40)], "create").at_most(wait.limit), wait.limit);
+    }
+
+    #[tokio::test]
+    async fn what_the_stack_s_own_policies_cannot_allow_is_not_waited_for() {
+        let calls = AtomicUsize::new(0);
+        let refuse = || async {
+            calls.fetch_add(1, Ordering::Relaxed);
+            Err::<(), _>(KindError::new(Class::Invalid, "the role may not"))
+        };
+        let lack = |text: &str| Lack { text: text.to_owned(), help: "allow it".to_owned() };
+        let lacks: Arc<[Lack]> = [lack("r may not a on b"), lack("r may not c on b")].into();
+        let wait = Wait::new("IAM", Duration::from_mins(2)).for_iam(|error| error.class == Class::Invalid);
+        let error = wait.retry(&cx(&[], "create").lacking(&lacks), |_| true, refuse).await.unwrap_err();
+        assert_eq!((calls.load(Ordering::Relaxed), error.class), (1, Class::Denied));
+        assert!(error.message.ends_with("cannot allow it: r may not a on b; r may not c on b"), "{}", error.message);
+        assert_eq!(error.hint.as_deref(), Some("allow it"));
+        let short = cx(&[("create", 40)], "create");
+        assert_eq!(wait.retry(&short, |_| true, refuse).await.unwrap_err().class, Class::Invalid);
+        assert!(calls.load(Ordering::Relaxed) > 2, "without a lack it is waited for");
+        let other = Wait::new("something else", Duration::from_mins(2));
+        assert_eq!(other.retry(&short.lacking(&lacks), |_| true, refuse).await.unwrap_err().class, Class::Invalid);
     }
 
     #[tokio::test]

@@ -40,8 +40,7 @@ async fn alone(
     screen: &Screen,
 ) -> Result<u8, Failure> {
     let goal = goal(&args.goal, false, &opened.stack)?;
-    let live = opened.observe_for(&goal, screen).await;
-    let plan = plan::make(&opened.stack, &opened.graph, &live, &opened.aws.place, &goal);
+    let plan = opened.plan_for(&goal, screen).await;
     show(&headline("Apply of", opened, globals.local), &plan, args.run.format, screen)?;
     if plan.blocked.is_empty() && !plan.is_empty() {
         confirm("Do you want to make these changes?", args.run.auto_approve, screen).await?;

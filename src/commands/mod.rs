@@ -32,7 +32,7 @@ use crate::graph::Graph;
 use crate::kinds;
 use crate::live::{self, Live};
 use crate::plan::saved::Endpoint;
-use crate::plan::{Adopt, Goal};
+use crate::plan::{Adopt, Goal, Plan, permits};
 use crate::report::Screen;
 use crate::session::{self, Wish};
 use crate::stack::Stack;
@@ -93,7 +93,18 @@ impl Opened {
         live::observe(&self.aws, &self.stack, kinds::all()).await
     }
 
-    /// The same, with the objects that the goal names and what hangs on those that it prunes; says which entries of
+    /// Looks, plans, and warns of what AWS will refuse.
+    async fn plan_for(&self, goal: &Goal, screen: &Screen) -> Plan {
+        let (live, place) = (self.observe_for(goal, screen).await, &self.aws.place);
+        let plan = crate::plan::make(&self.stack, &self.graph, &live, place, goal);
+        for (step, lack) in permits::foreseen(&self.stack, place, &live, &plan) {
+            let what = format!("{}.{}", step.kind.type_name(), step.id);
+            screen.note(&format!("warning: {what}: AWS will refuse this: {}\n  help: {}\n", lack.text, lack.help));
+        }
+        plan
+    }
+
+    /// Looks at a stack, with the objects that the goal names and what hangs on those that it prunes; says which entries of
     /// `moved:` have done their work.
     async fn observe_for(&self, goal: &Goal, screen: &Screen) -> Live {
         let mut live = live::observe_given(&self.aws, &self.stack, kinds::all(), &goal.given).await;

@@ -7,7 +7,7 @@ use crate::cli::{Globals, PlanArgs, PlanFormat};
 use crate::failure::Failure;
 use crate::kinds;
 use crate::plan::saved::{Saved, Sources};
-use crate::plan::{self, Goal, Plan};
+use crate::plan::{Goal, Plan};
 use crate::report::{Screen, documents, plan as text};
 
 /// Exit code of a plan with changes under `--detailed-exitcode`.
@@ -20,8 +20,7 @@ pub(super) async fn run(globals: &Globals, args: &PlanArgs, screen: &mut Screen)
     }
     let opened = open(globals, &args.stack, screen).await?;
     let goal = goal(&args.goal, args.destroy, &opened.stack)?;
-    let live = opened.observe_for(&goal, screen).await;
-    let plan = plan::make(&opened.stack, &opened.graph, &live, &opened.aws.place, &goal);
+    let plan = opened.plan_for(&goal, screen).await;
     let Some(file) = &args.out else {
         show(&headline("Plan for", &opened, globals.local), &plan, args.format, screen)?;
         return Ok(exit_code(&plan, args.detailed_exitcode));

@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    AnyKind, AnyWrites, Changes, Check, Child, Fault, Files, Found, Grant, Halt, Hop, Key, Kind, KindError, Naming,
-    Outputs, Owned, Path, Peers, Place, Result, Right, Tagging, Tags, Writes,
+    AnyKind, AnyWrites, Changes, Check, Child, Demand, Fault, Files, Found, Grant, Halt, Hop, Key, Kind, KindError,
+    Naming, Outputs, Owned, Path, Peers, Place, Result, Right, Tagging, Tags, Writes,
 };
 use crate::aws::Cx;
 use crate::diff::{Change, Fields};
@@ -196,6 +196,10 @@ impl<K: Kind> AnyKind for Erased<K> {
 
     fn role(&self, spec: &Value) -> Option<String> {
         parse::<K::Spec>(spec).ok().and_then(|spec| K::role(&spec))
+    }
+
+    fn demands(&self, spec: &Value) -> Vec<Demand> {
+        parse::<K::Spec>(spec).map(|spec| K::demands(&spec)).unwrap_or_default()
     }
 
     async fn probe(&self, cx: &Cx, hop: &Hop, want: &Value, found: &Value) -> Result<Vec<Check>> {

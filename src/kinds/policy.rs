@@ -4,6 +4,7 @@
 //! single actions mean; what a document lacks for a particular use is told by [`PolicyDocument::faults`].
 
 mod check;
+mod permit;
 
 use std::collections::BTreeSet;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value, json};
 
 pub use check::Use;
+pub use permit::{could_allow, could_trust};
 
 use crate::kind::KindError;
 

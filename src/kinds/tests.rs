@@ -2,6 +2,7 @@
 
 mod dynamodb;
 mod ec2;
+mod permits;
 mod sns;
 
 use std::sync::Arc;

@@ -4,7 +4,6 @@
 //! sends a labelled record through. What a single kind knows of its hops, it says itself.
 
 pub mod canary;
-mod names;
 pub mod probe;
 pub mod walk;
 

@@ -6,12 +6,12 @@ use aws_sdk_iam::types::PolicyEvaluationDecisionType as Decision;
 use futures::stream::{self, StreamExt};
 
 use super::Verdict;
-use super::names::Names;
 use super::walk::{Leg, legs};
 use crate::aws::error::failed;
 use crate::aws::{Aws, Cx};
 use crate::kind::{Check, Class, End, Found, Holder, Hop, Key, KindError, Need, Result, Side};
 use crate::live::Live;
+use crate::live::names::Names;
 use crate::stack::{Resource, Stack};
 
 /// How many hops are asked about at once.
@@ -167,15 +167,11 @@ impl Probe<'_> {
 
     /// Says which grant of the stack file allows what is denied.
     fn grant(&self, role: &str, place: &str, denied: &[String]) -> String {
-        let holder = self.stack.resources.keys().find(|id| self.names.output(id, "arn") == Some(role));
-        let grants = self.names.resource(place).map_or(&[][..], |resource| resource.kind.grants());
-        let covers = |action: &String| grants.iter().find(|grant| grant.actions.contains(&action.as_str()));
-        match (holder, denied.first().and_then(covers)) {
-            (Some(holder), Some(grant)) => {
-                let line = format!("{{{}: {place}}}", grant.verb);
+        match denied.first().and_then(|action| self.names.grant(role, place, action)) {
+            Some((holder, line)) => {
                 format!("`{holder}` needs `grants: [{line}]` in the stack file; if it has it, run `stackctl apply`")
             }
-            _ => "allow it in a policy of the role".to_owned(),
+            None => "allow it in a policy of the role".to_owned(),
         }
     }
 

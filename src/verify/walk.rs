@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::names::Names;
 use crate::kind::{End, Hop};
+use crate::live::names::Names;
 use crate::stack::{Resource, Stack};
 
 /// One hop between two ends.

@@ -103,7 +103,7 @@ pub(super) async fn create(cx: &Cx, want: &Spec, with: &Tags) -> Result<()> {
 }
 
 fn patient() -> Wait {
-    Wait::new("IAM: the application's role is not yet usable by Kinesis Analytics", IAM_LIMIT)
+    Wait::new("IAM: the application's role is not yet usable by Kinesis Analytics", IAM_LIMIT).for_iam(not_yet)
 }
 
 fn not_yet(error: &KindError) -> bool {

@@ -26,8 +26,8 @@ use crate::aws::Cx;
 use crate::aws::error::{failed, found};
 use crate::aws::marks;
 use crate::kind::{
-    Changes, Check, Fault, Files, Grant, Halt, Hop, Key, Kind, Naming, Observed, Outputs, Owned, Path, Peers, Place,
-    Result, Right, Tags, Writes,
+    Changes, Check, Demand, Fault, Files, Grant, Halt, Hop, Key, Kind, Naming, Observed, Outputs, Owned, Path, Peers,
+    Place, Result, Right, Tags, Writes,
 };
 
 /// A Kinesis Data Analytics application for SQL.
@@ -97,6 +97,10 @@ impl Kind for KinesisAnalyticsApplication {
         path::hops(spec)
     }
 
+    fn demands(spec: &Spec) -> Vec<Demand> {
+        path::demands(spec)
+    }
+
     async fn probe(_: &Cx, hop: &Hop, _: &Spec, found: &Spec) -> Result<Vec<Check>> {
         Ok(path::binding(hop, found).into_iter().collect())
     }
@@ -149,7 +153,7 @@ impl Writes for KinesisAnalyticsApplication {
         ],
         resources: &["kinesisanalytics:{region}:{account}:application/{name}"],
     }];
-    const PASSES_TO: Option<&'static str> = Some("kinesisanalytics.amazonaws.com");
+    const PASSES_TO: Option<&'static str> = Some(path::SERVICE);
 
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, ApplicationOutputs)> {
         calls::wait_until_gone(cx).await?;

@@ -2,7 +2,7 @@
 
 use super::spec::{Endpoint, Spec};
 use crate::checks::sql::{Name, read};
-use crate::kind::{Check, End, Holder, Hop, Side};
+use crate::kind::{Check, Demand, End, Holder, Hop, Side};
 
 /// The stream in which the service itself puts records that cannot be processed.
 const ERROR_STREAM: &str = "error_stream";
@@ -11,6 +11,18 @@ const OUTPUT: &str = "output ";
 
 /// What reading a stream takes of the application's role (developer guide, "Granting access to streaming sources").
 const READ: &[&str] = &["kinesis:DescribeStream", "kinesis:GetShardIterator", "kinesis:GetRecords"];
+
+/// Of what delivers rows, whatever the destination is, one will do.
+const DELIVER: &[&str] = &[
+    "kinesis:PutRecord",
+    "kinesis:PutRecords",
+    "firehose:PutRecord",
+    "firehose:PutRecordBatch",
+    "lambda:InvokeFunction",
+];
+
+/// Who takes on an application's roles.
+pub(super) const SERVICE: &str = "kinesisanalytics.amazonaws.com";
 
 /// Lists where rows come from and where they go.
 pub(super) fn hops(spec: &Spec) -> Vec<Hop> {
@@ -30,6 +42,20 @@ pub(super) fn hops(spec: &Spec) -> Vec<Hop> {
             .map(move |to| Hop::new(End::Own, End::other(&to.resource_arn), by.clone()).needs(named(to), Side::To, &[]))
     });
     inputs.chain(outputs).collect()
+}
+
+/// Lists what AWS tries with the roles that it is given.
+pub(super) fn demands(spec: &Spec) -> Vec<Demand> {
+    let sources = spec.inputs.iter().filter_map(|input| input.kinesis_streams_input.as_ref());
+    let read = sources.flat_map(|from| {
+        let access = |action| Demand::access(&from.role_arn, std::slice::from_ref(action), &from.resource_arn);
+        std::iter::once(Demand::trust(&from.role_arn, SERVICE)).chain(READ.iter().map(access))
+    });
+    let written =
+        spec.outputs.iter().flat_map(|output| output.destinations()).flat_map(|to| {
+            [Demand::trust(&to.role_arn, SERVICE), Demand::access(&to.role_arn, DELIVER, &to.resource_arn)]
+        });
+    read.chain(written).collect()
 }
 
 /// Checks the name of an output: AWS accepts any, and delivers nothing from a stream that is not there

@@ -234,7 +234,8 @@ fn not_yet(error: &KindError) -> bool {
 }
 
 fn patient(want: &Spec) -> Wait {
-    Wait::new(format!("IAM: the role of function {} to be allowed to read the source", want.function_name), IAM_LIMIT)
+    let what = format!("IAM: the role of function {} to be allowed to read the source", want.function_name);
+    Wait::new(what, IAM_LIMIT).for_iam(not_yet)
 }
 
 /// Creates the mapping and returns its UUID.

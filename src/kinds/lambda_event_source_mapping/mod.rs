@@ -20,8 +20,8 @@ use crate::aws::Cx;
 use crate::aws::error::found;
 use crate::aws::{index, marks};
 use crate::kind::{
-    Changes, Check, End, Fault, Holder, Hop, Kind, Naming, Observed, Owned, Path, Peers, Place, Result, Right, Side,
-    Tags, Writes,
+    Changes, Check, Demand, End, Fault, Holder, Hop, Kind, Naming, Observed, Owned, Path, Peers, Place, Result, Right,
+    Side, Tags, Writes,
 };
 
 /// An event source mapping.
@@ -99,6 +99,20 @@ impl Kind for LambdaEventSourceMapping {
             Hop::new(function(), End::other(target), "failure destination").needs(Holder::At(Side::From), Side::To, &[])
         });
         std::iter::once(read).chain(failures).collect()
+    }
+
+    fn demands(spec: &Spec) -> Vec<Demand> {
+        let source = &spec.event_source_arn;
+        let describe: &[&'static str] = match source.contains(":kinesis:") {
+            true => &["kinesis:DescribeStream", "kinesis:DescribeStreamSummary"],
+            false => &[],
+        };
+        let single = read_actions(source).iter().map(std::slice::from_ref);
+        let groups = single.chain((!describe.is_empty()).then_some(describe)).filter(|_| !source.contains("${"));
+        let read = groups.map(|any| Demand::access(&spec.function_name, any, source));
+        let failures = spec.destination_config.on_failure.destination.iter();
+        let failures = failures.map(|target| Demand::access(&spec.function_name, lambda::FAILURES, target));
+        read.chain(failures).collect()
     }
 
     async fn probe(cx: &Cx, _: &Hop, _: &Spec, _: &Spec) -> Result<Vec<Check>> {

@@ -63,7 +63,7 @@ fn passes(error: &KindError) -> bool {
 }
 
 fn patient(want: &Spec) -> Wait {
-    Wait::new(format!("IAM: role {} to be assumable by Lambda", want.role), IAM_LIMIT)
+    Wait::new(format!("IAM: role {} to be assumable by Lambda", want.role), IAM_LIMIT).for_iam(not_yet)
 }
 
 /// The zip of a local path, or nothing for code in S3.

@@ -25,8 +25,8 @@ use crate::aws::Cx;
 use crate::aws::error::{failed, found};
 use crate::aws::marks;
 use crate::kind::{
-    Changes, Child, End, Fault, Files, Grant, Halt, Holder, Hop, Key, Kind, Naming, Observed, Outputs, Owned, Path,
-    Peers, Place, Result, Right, Side, Tags, Writes,
+    Changes, Child, Demand, End, Fault, Files, Grant, Halt, Holder, Hop, Key, Kind, Naming, Observed, Outputs, Owned,
+    Path, Peers, Place, Result, Right, Side, Tags, Writes,
 };
 
 /// A Lambda function.
@@ -55,6 +55,9 @@ impl FunctionOutputs {
 
 /// Lists of tags that are read at once; all calls but `GetFunction` share 15 a second (`facts/aws.md` 11a.6).
 const READERS: usize = 4;
+
+/// Who takes on a function's role.
+const SERVICE: &str = "lambda.amazonaws.com";
 
 impl Kind for LambdaFunction {
     const TYPE: &'static str = "lambda_function";
@@ -126,6 +129,13 @@ impl Kind for LambdaFunction {
         Some(spec.role.clone())
     }
 
+    fn demands(spec: &Spec) -> Vec<Demand> {
+        let network = spec.vpc_config.iter().map(|_| Demand::access(&spec.role, &["ec2:CreateNetworkInterface"], "*"));
+        let failures = spec.dead_letter_config.iter();
+        let failures = failures.map(|letters| Demand::access(&spec.role, lambda::FAILURES, &letters.target_arn));
+        std::iter::once(Demand::trust(&spec.role, SERVICE)).chain(network).chain(failures).collect()
+    }
+
     async fn children(cx: &Cx) -> Result<Vec<Child>> {
         let request = cx.aws.lambda().list_event_source_mappings().function_name(cx.key.handle());
         let all = request.into_paginator().items().send().collect::<std::result::Result<Vec<_>, _>>().await;
@@ -164,7 +174,7 @@ impl Writes for LambdaFunction {
         ],
         resources: &["lambda:{region}:{account}:function:{name}"],
     }];
-    const PASSES_TO: Option<&'static str> = Some("lambda.amazonaws.com");
+    const PASSES_TO: Option<&'static str> = Some(SERVICE);
 
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, FunctionOutputs)> {
         calls::create(cx, want, tags).await?;
