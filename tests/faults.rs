@@ -167,7 +167,7 @@ const WRONG: [(&str, &str, &str, [&str; 3]); 4] = [
         "CreateEventSourceMapping",
         [
             "lambda_event_source_mapping.collector_mapping",
-            "role Lambda-TicketsProcessingRole may not kinesis:GetRecords on airline_tickets",
+            "role Lambda-TicketsProcessingRole may not kinesis:GetRecords, kinesis:GetShardIterator, kinesis:ListShards, ",
             "add `{read: airline_tickets}` to `grants:` of `collector_role`",
         ],
     ),
@@ -187,7 +187,7 @@ const WRONG: [(&str, &str, &str, [&str; 3]); 4] = [
         "CreateApplication",
         [
             "kinesis_analytics_application.analytics",
-            "role KinesisAnalytics-AirlinesRole may not kinesis:GetRecords on airline_tickets",
+            "role KinesisAnalytics-AirlinesRole may not kinesis:DescribeStream, kinesis:GetShardIterator, kinesis:GetRecords on airline_tickets",
             "add `{read: airline_tickets}` to `grants:` of `analytics_role`",
         ],
     ),

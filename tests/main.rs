@@ -7,6 +7,7 @@ mod ci_examples;
 mod cli;
 mod crash;
 mod data_path;
+mod docs;
 mod drift;
 mod drift_formats;
 mod faults;

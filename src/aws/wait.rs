@@ -127,7 +127,8 @@ fn refused(error: KindError, cx: &Cx) -> KindError {
     let texts: Vec<&str> = cx.lacks().iter().map(|lack| lack.text.as_str()).collect();
     let mut helps: Vec<&str> = cx.lacks().iter().map(|lack| lack.help.as_str()).collect();
     helps.dedup();
-    let message = format!("{}; the stack's own policies cannot allow it: {}", error.message, texts.join("; "));
+    let said = error.message.trim_end_matches('.');
+    let message = format!("{said}; the stack's own policies cannot allow it: {}", texts.join("; "));
     KindError { class: Class::Denied, message, hint: Some(helps.join("; ")), ..error }
 }
 

@@ -15,19 +15,63 @@ use crate::stack::{Resource, Stack};
 const ROLE: &str = "iam_role";
 const POLICY: &str = "iam_policy";
 
-/// Lists the demands that can never be met.
+/// Lists what can never be met of some demands, one lack for each role and place.
 #[must_use]
 pub fn lacks(names: &Names<'_>, place: &Place, demands: &[Demand]) -> Vec<Lack> {
-    let lack = |demand: &Demand| {
-        let arn = names.role(&demand.role)?;
-        let role = names.find(&arn).filter(|role| role.kind.type_name() == ROLE && role.ignore_changes.is_empty())?;
+    let mut lacks: Vec<Lack> = Vec::new();
+    let mut denied: Vec<Denied<'_>> = Vec::new();
+    for demand in demands {
+        let Some(role) = role(names, &demand.role) else { continue };
         let spec = names.wanted(place, role);
         match &demand.ask {
-            Ask::Trust(service) => untrusted(role, &spec, service),
-            Ask::Access { any, on } => denied(names, role, &arn, &documents(names, place, &spec)?, any, on),
+            Ask::Trust(service) => lacks.extend(untrusted(role, &spec, service)),
+            Ask::Access { any, on } => {
+                let Some(documents) = documents(names, place, &spec) else { continue };
+                if !any.iter().any(|action| could_allow(&documents, action, on)) {
+                    Denied { role, on, actions: vec![any] }.join(&mut denied);
+                }
+            }
         }
-    };
-    demands.iter().filter_map(lack).collect()
+    }
+    lacks.dedup();
+    lacks.extend(denied.iter().map(|denied| denied.lack(names)));
+    lacks
+}
+
+/// Finds the stack's own role behind a text, unless its differences are ignored.
+fn role<'a>(names: &Names<'a>, text: &str) -> Option<&'a Resource> {
+    let role = names.find(&names.role(text)?)?;
+    (role.kind.type_name() == ROLE && role.ignore_changes.is_empty()).then_some(role)
+}
+
+/// What a role may not do with one place.
+struct Denied<'a> {
+    role: &'a Resource,
+    on: &'a str,
+    /// Groups of actions, of each of which one would do.
+    actions: Vec<&'a [&'static str]>,
+}
+
+impl<'a> Denied<'a> {
+    fn join(self, all: &mut Vec<Denied<'a>>) {
+        match all.iter_mut().find(|other| other.role.id == self.role.id && other.on == self.on) {
+            Some(other) => other.actions.extend(self.actions),
+            None => all.push(self),
+        }
+    }
+
+    fn lack(&self, names: &Names<'_>) -> Lack {
+        let place = names.find(self.on).map_or(self.on, |resource| resource.id.as_str());
+        let groups: Vec<String> = self.actions.iter().map(|any| any.join(" or ")).collect();
+        let text = format!("role {} may not {} on {place}", self.role.name, groups.join(", "));
+        let arn = names.output(&self.role.id, "arn").unwrap_or_default();
+        let grant = self.actions.iter().copied().flatten().find_map(|action| names.grant(arn, place, action));
+        let help = match grant {
+            Some((holder, line)) => format!("add `{line}` to `grants:` of `{holder}`"),
+            None => format!("allow it in `inline_policies:` of `{}`", self.role.id),
+        };
+        Lack { text, help }
+    }
 }
 
 /// Lists what AWS will refuse when a plan is carried out, by the steps that it will refuse.
@@ -44,27 +88,6 @@ fn untrusted(role: &Resource, spec: &Value, service: &str) -> Option<Lack> {
     let text = format!("role {} does not let {service} take it on", role.name);
     let help = format!("add {service} to `service:` of `{}`, or to its assume_role_policy", role.id);
     (!could_trust(&trust, service)).then_some(Lack { text, help })
-}
-
-fn denied(
-    names: &Names<'_>,
-    role: &Resource,
-    arn: &str,
-    documents: &[PolicyDocument],
-    any: &[&str],
-    on: &str,
-) -> Option<Lack> {
-    let place = names.find(on).map_or(on, |resource| resource.id.as_str());
-    if any.iter().any(|action| could_allow(documents, action, on)) {
-        return None;
-    }
-    let text = format!("role {} may not {} on {place}", role.name, any.join(" or "));
-    let grant = any.iter().find_map(|action| names.grant(arn, place, action));
-    let help = match grant {
-        Some((holder, line)) => format!("add `{line}` to `grants:` of `{holder}`"),
-        None => format!("allow it in `inline_policies:` of `{}`", role.id),
-    };
-    Some(Lack { text, help })
 }
 
 /// Returns all policies of a role; none when the stack does not have all of them.
