@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::{Value, json};
 
 use crate::support::sandbox::Output;
-use crate::support::trial::{Census, EDITS, FILE, PHONE, Trial};
+use crate::support::trial::{Census, EDITS, Trial};
 
 /// How many seeds are tried by default.
 const SOME: u64 = 4;
@@ -45,7 +45,7 @@ fn weather(seed: u64) -> Value {
 /// Runs a command until it ends well, in bad weather.
 fn weathered(trial: &Trial, command: &str, place: &str) {
     for run in 1..=RUNS {
-        let output = trial.sandbox.run(&[command, FILE, "-y", "--var", PHONE]);
+        let output = trial.run(&[command, "-y"]);
         let said = output.to_string();
         assert!(!said.contains("panicked"), "{place}\n{said}");
         match output.exit() {
@@ -89,7 +89,7 @@ fn live(seed: u64, made: &Census, changed: &Census, empty: &Census) {
 fn check(trial: &Trial, census: &Census, place: &str, seed: u64) {
     trial.listener.peace();
     assert_eq!(&trial.census(), census, "{place}");
-    trial.sandbox.ok(&["plan", FILE, "--detailed-exitcode", "--var", PHONE]).has("No changes.");
+    trial.in_sync();
     trial.listener.trouble(&weather(seed + 1_000_000));
 }
 

@@ -1,4 +1,5 @@
-//! The ticket stack in a folder of its own, to be disturbed and compared with what should be there.
+//! The ticket stack in a folder of its own, to be disturbed and compared with what should be there. It has a secret of
+//! each sort, none of which may be told by a run that goes wrong.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,13 +9,30 @@ use std::time::{Duration, Instant};
 use super::account::{Account, LOCAL_ACCOUNT, REGION};
 use super::listener::Listener;
 use super::proxy::Proxy;
-use super::sandbox::{Sandbox, copy};
+use super::sandbox::{Output, Sandbox, copy};
 
 /// The stack's file.
 pub(crate) const FILE: &str = "stacks/airline_tickets.yaml";
 
 /// The variable that makes the subscription.
-pub(crate) const PHONE: &str = "phone=+15550100";
+const PHONE: &str = "phone=+15550100";
+
+/// The variable that becomes a SecureString and a value of an environment.
+const TOKEN: &str = "token=Zx9-hush-hush-Qw7";
+
+/// Arguments of every run.
+const ARGS: [&str; 5] = [FILE, "--var", PHONE, "--var", TOKEN];
+
+/// What makes use of the second variable, and where it stands.
+const SECRETS: [Edit; 3] = [
+    (FILE, "variables:\n", "variables:\n  token: {type: string, sensitive: true}\n"),
+    (
+        FILE,
+        "resources:\n",
+        "resources:\n  token: {type: ssm_parameter, parameter_type: SecureString, value: '${var.token}'}\n",
+    ),
+    (FILE, "{TABLE_NAME: \"${tickets.name}\"}", "{TABLE_NAME: \"${tickets.name}\", TOKEN: '${var.token}'}"),
+];
 
 /// Folder of the local cloud's state.
 pub(crate) const STATE: &str = ".stackctl";
@@ -56,7 +74,7 @@ impl Trial {
         if let Some(state) = state {
             copy(state, &sandbox.dir().join(STATE));
         }
-        for (file, from, to) in edits {
+        for (file, from, to) in SECRETS.iter().chain(edits) {
             sandbox.edit(file, from, to);
         }
         let listener = Listener::start(&sandbox);
@@ -70,12 +88,14 @@ impl Trial {
         let output = self.sandbox.dir().join("output");
         let file = || fs_err::File::create(&output).unwrap().into_parts().0;
         let mut process = self.sandbox.command();
-        process.args(["--local", command, FILE, "-y", "--var", PHONE]).stdin(Stdio::null());
+        process.args(["--local", "-v", command, "-y"]).args(ARGS).stdin(Stdio::null());
         let mut process = process.stdout(file()).stderr(file()).spawn().unwrap();
         proxy.aim(process.id());
         let code = wait(&mut process);
         self.announce(self.listener.url());
-        (code, fs_err::read_to_string(&output).unwrap())
+        let said = fs_err::read_to_string(&output).unwrap();
+        check_silence(&said);
+        (code, said)
     }
 
     /// Lets runs in the folder find the local cloud at this address.
@@ -83,9 +103,19 @@ impl Trial {
         self.sandbox.write(".stackctl/local/listener", url);
     }
 
+    /// Runs a command with the logs of its calls.
+    pub(crate) fn run(&self, command: &[&str]) -> Output {
+        self.sandbox.run(&[command, &["-v"], &ARGS].concat())
+    }
+
     /// Runs a command undisturbed.
     pub(crate) fn again(&self, command: &str) {
-        self.sandbox.ok(&[command, FILE, "-y", "--var", PHONE]);
+        self.run(&[command, "-y"]).code(0);
+    }
+
+    /// Sees that nothing is left to do.
+    pub(crate) fn in_sync(&self) {
+        self.run(&["plan", "--detailed-exitcode"]).code(0).has("No changes.");
     }
 
     /// Counts what is there, service by service.
@@ -95,6 +125,13 @@ impl Trial {
             *census.entry(without_ids(&name)).or_default() += 1;
         }
         census
+    }
+}
+
+/// Searches what a run said for the secrets.
+fn check_silence(said: &str) {
+    for secret in [PHONE, TOKEN].map(|given| given.split_once('=').unwrap().1) {
+        assert!(!said.contains(secret), "a secret is shown: {said}");
     }
 }
 
@@ -120,7 +157,7 @@ fn without_ids(name: &str) -> String {
 
 /// A folder in which the stack has been applied.
 pub(crate) fn applied() -> Sandbox {
-    let sandbox = Sandbox::with_stacks().local();
-    sandbox.ok(&["apply", FILE, "-y", "--var", PHONE]);
-    sandbox
+    let trial = Trial::of(None, &[]);
+    trial.again("apply");
+    trial.sandbox
 }
