@@ -155,8 +155,8 @@ mod tests {
             let budget = of(service, operation);
             (0..calls).filter(|_| pace.reserve(&budget, now) > Duration::ZERO).count()
         };
-        assert_eq!(waits("Kinesis", "CreateStream", 3), 1);
-        assert_eq!(waits("Kinesis", "DeleteStream", 3), 1);
+        assert_eq!(waits("Kinesis", "CreateStream", 2), 1);
+        assert_eq!(waits("Kinesis", "DeleteStream", 2), 1);
         assert_eq!(of("Lambda", "ListTags"), of("Lambda", "CreateFunction"));
         assert_ne!(of("Lambda", "GetFunction"), of("Lambda", "CreateFunction"));
         assert_eq!(rates::find("Kinesis", "PutRecords"), None);
