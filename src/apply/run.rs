@@ -117,11 +117,6 @@ fn known_outputs(run: &Run<'_>) -> BTreeMap<String, Outputs> {
     outputs
 }
 
-/// Returns the service in the name of a kind, such as `iam` in `iam_role`.
-fn service_of(kind: &str) -> &str {
-    kind.split('_').next().unwrap_or(kind)
-}
-
 impl State<'_> {
     fn subject(&self, job: usize) -> Subject {
         let job = &self.jobs[job];
@@ -129,15 +124,14 @@ impl State<'_> {
         Subject { kind: step.kind.type_name(), id: step.id.clone(), name: step.name.clone(), verb: job.verb }
     }
 
-    /// Takes the next job of the service that has the fewest at work: services wait each for their own rates, and what is
-    /// of one service goes in the order of what waits for it.
+    /// Takes the next job of the kind that has the fewest at work: kinds wait for different APIs, each at its own rate.
     fn next(&mut self) -> Option<usize> {
-        let service = |job: usize| service_of(self.run.plan.steps[self.jobs[job].step].kind.type_name());
+        let kind = |job: usize| self.run.plan.steps[self.jobs[job].step].kind.type_name();
         let mut at_work: BTreeMap<&str, usize> = BTreeMap::new();
         for active in self.active.values() {
-            *at_work.entry(service(active.job)).or_default() += 1;
+            *at_work.entry(kind(active.job)).or_default() += 1;
         }
-        self.queue.take_fairly(|job| at_work.get(service(job)).copied().unwrap_or_default())
+        self.queue.take_fairly(|job| at_work.get(kind(job)).copied().unwrap_or_default())
     }
 
     fn start(&mut self) {
