@@ -189,8 +189,23 @@ async fn look_all(
     swept: &[(&'static dyn AnyKind, Owned)],
     outputs: &BTreeMap<String, Outputs>,
 ) -> Looks {
-    let looks = resources.into_iter().map(|resource| look_at(look, resource, swept, outputs));
+    let looks = in_turns(resources).into_iter().map(|resource| look_at(look, resource, swept, outputs));
     stream::iter(looks).buffer_unordered(CONCURRENCY).collect().await
+}
+
+/// Orders resources so that kinds take turns: each waits for the rates of its own APIs, and not for a place to wait in.
+fn in_turns(resources: Vec<&Resource>) -> Vec<&Resource> {
+    let mut turns: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut ordered: Vec<_> = resources
+        .into_iter()
+        .map(|resource| {
+            let turn = turns.entry(resource.kind.type_name()).or_default();
+            *turn += 1;
+            (*turn, resource)
+        })
+        .collect();
+    ordered.sort_by_key(|(turn, _)| *turn);
+    ordered.into_iter().map(|(_, resource)| resource).collect()
 }
 
 /// Looks for things without names by what is wanted of them, where that is known before anything is looked at.
@@ -401,7 +416,17 @@ async fn orphans(
 
 #[cfg(test)]
 mod tests {
-    use super::is_of_type;
+    use super::{in_turns, is_of_type};
+    use crate::stack::fake;
+
+    #[test]
+    fn kinds_take_turns() {
+        let streams = "a: {type: fake_stream}, b: {type: fake_stream}, c: {type: fake_stream}";
+        let text = format!("stack: s\nresources: {{{streams}, d: {{type: fake_role, service: x}}}}\n");
+        let stack = fake::load(&text).unwrap().stack;
+        let ids: Vec<&str> = in_turns(stack.resources.values().collect()).iter().map(|one| one.id.as_str()).collect();
+        assert_eq!(ids, ["a", "d", "b", "c"]);
+    }
 
     #[test]
     fn types_of_arns() {

@@ -7,6 +7,7 @@ use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::BeforeSerializationInterceptorContextRef;
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 
 /// What the clients of a session may call; everything, unless it is said.
@@ -44,9 +45,11 @@ impl Intercept for Guard {
         "Guard"
     }
 
-    fn read_before_execution(
+    // The first moment at which the SDK has told the interceptors of a client which operation it is.
+    fn read_before_serialization(
         &self,
         _: &BeforeSerializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let Some(call) = bag.load::<Metadata>() else { return Ok(()) };
@@ -63,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_listed_passes() {
+    fn only_what_is_listed_is_permitted() {
         let guard = Guard::only(BTreeSet::from(["logs:DescribeLogGroups", "tag:GetResources", "kinesis:ListStreams"]));
         assert!(guard.permits("CloudWatch Logs", "DescribeLogGroups"));
         assert!(guard.permits("Resource Groups Tagging API", "GetResources"));
@@ -71,5 +74,18 @@ mod tests {
         assert!(!guard.permits("Kinesis", "CreateStream"));
         assert!(!guard.permits("Kinesis Analytics", "ListStreams"));
         assert!(Guard::default().permits("Kinesis", "CreateStream"));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_listed_is_not_sent() {
+        let config = aws_sdk_kinesis::Config::builder()
+            .behavior_version(aws_sdk_kinesis::config::BehaviorVersion::latest())
+            .interceptor(Guard::only(BTreeSet::from(["kinesis:ListStreams"])));
+        let client = aws_sdk_kinesis::Client::from_conf(config.build());
+        let error = client.delete_stream().stream_name("a").send().await.unwrap_err();
+        let refused = format!("{error:?}");
+        assert!(refused.contains("kinesis:DeleteStream is not among the reads of this command"), "{refused}");
+        let error = client.list_streams().send().await.unwrap_err();
+        assert!(!format!("{error:?}").contains("not among the reads"), "{error:?}");
     }
 }

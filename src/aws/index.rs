@@ -68,7 +68,8 @@ pub async fn tags(
 }
 
 /// Tells whether tags are the wanted ones, besides those of AWS and marks of children.
-fn is_as_expected(tags: &Tags, expected: &Tags) -> bool {
+#[must_use]
+pub fn is_as_expected(tags: &Tags, expected: &Tags) -> bool {
     let is_other =
         |key: &str| key.starts_with("aws:") || (key.starts_with(marks::PREFIX) && !marks::MARKS.contains(&key));
     let own = tags.iter().filter(|(key, _)| !is_other(key));

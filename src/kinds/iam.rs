@@ -13,6 +13,20 @@ use crate::kind::{Class, Found, KindError, Result, Tags};
 /// (`facts/aws.md` 4.6).
 pub(super) const READS: usize = 8;
 
+/// How many entities of a kind a stack must have before all of the account's are read in one sweep.
+const FEWEST: usize = 10;
+/// How many times as many the account may have. A page of a sweep takes the time of several single reads, and brings the
+/// entities of everybody.
+const FOREIGN: usize = 10;
+/// How many entities a page of a sweep may bring. IAM would give a thousand, with all their documents.
+pub(super) const PAGE: i32 = 250;
+
+/// Tells whether reading all of the account's entities at once is cheaper than reading the stack's one by one. Emulators
+/// leave things out of the answer.
+pub(super) fn is_sweep_worth(cx: &Cx, own: usize, all: usize) -> bool {
+    cx.is_shared() && cx.aws.tag_index_complete && own >= FEWEST && all <= own * FOREIGN
+}
+
 /// Returns the path under which a stack's entities live; it is how the stack finds them again (`facts/aws.md` 17.2).
 pub(super) fn path(stack: &str) -> String {
     format!("/stackctl/{stack}/")

@@ -1,6 +1,7 @@
 //! IAM managed policies and their versions (`facts/aws.md` 6).
 
 mod peers;
+mod sweep;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,7 +62,8 @@ impl Kind for IamPolicy {
     const NAMING: Naming = Naming::Name { pattern: r"^[A-Za-z0-9_+=,.@-]{1,128}$" };
     const PEERS: Peers = peers::PEERS;
 
-    const READS: &'static [&'static str] = &["iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicies"];
+    const READS: &'static [&'static str] =
+        &["iam:GetAccountAuthorizationDetails", "iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicies"];
     const LISTS: &'static [&'static str] = &[];
     type Spec = Spec;
     type Outputs = PolicyOutputs;
@@ -91,8 +93,7 @@ impl Kind for IamPolicy {
     async fn observe(cx: &Cx, _: Option<&Spec>) -> Result<Option<Observed<Spec, PolicyOutputs>>> {
         let Some(policy) = find(cx).await? else { return Ok(None) };
         let arn = policy.arn.clone().unwrap_or_default();
-        let version = policy.default_version_id.as_deref().unwrap_or_default();
-        let Some(policy_document) = found(document(cx, &arn, version).await)? else { return Ok(None) };
+        let Some(policy_document) = found(document(cx, &policy).await)? else { return Ok(None) };
         let description = policy.description.filter(|text| !text.is_empty());
         Ok(Some(Observed {
             physical: arn.clone(),
@@ -247,7 +248,12 @@ async fn find(cx: &Cx) -> Result<Option<Policy>> {
     }
 }
 
-async fn document(cx: &Cx, arn: &str, version: &str) -> Result<PolicyDocument> {
+/// Reads the document in force.
+async fn document(cx: &Cx, policy: &Policy) -> Result<PolicyDocument> {
+    if let Some(document) = sweep::document(cx, policy).await {
+        return Ok(document);
+    }
+    let (arn, version) = (policy.arn().unwrap_or_default(), policy.default_version_id().unwrap_or_default());
     let request = cx.aws.iam().get_policy_version().policy_arn(arn).version_id(version);
     let answer = request.send().await.map_err(failed("GetPolicyVersion"))?;
     let text = answer.policy_version.and_then(|version| version.document);

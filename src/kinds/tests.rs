@@ -2,6 +2,7 @@
 
 mod dynamodb;
 mod ec2;
+mod iam;
 mod permits;
 mod sns;
 
@@ -19,7 +20,7 @@ use super::KINDS;
 use crate::aws::marks::{self, marks, spec_hash, tag_changes};
 use crate::aws::{Aws, Cx};
 use crate::diff::diff;
-use crate::kind::{AnyKind, AnyWrites, Class, Files, Found, Key, Place, Tags};
+use crate::kind::{AnyKind, AnyWrites, Class, Files, Found, Key, KindError, Place, Tags};
 use crate::local::connector::LocalClient;
 use crate::local::{Cloud, Settings};
 

@@ -99,9 +99,10 @@ impl Sandbox {
         self.write(path, &text.replacen(from, to, 1));
     }
 
-    /// Returns the program with the flags and the environment of this folder.
+    /// Returns the program with the flags and the environment of this folder; a benchmark says which program.
     pub(crate) fn command(&self) -> std::process::Command {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_stackctl"));
+        let program = std::env::var_os("STACKCTL_TEST_BINARY");
+        let mut command = std::process::Command::new(program.unwrap_or_else(|| env!("CARGO_BIN_EXE_stackctl").into()));
         command.current_dir(self.dir()).env_clear().envs(&self.env);
         command
     }

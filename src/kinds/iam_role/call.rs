@@ -1,7 +1,6 @@
 //! The single IAM calls about a role, each with the patience that IAM's consistency asks for.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_iam::types::Role;
@@ -28,30 +27,6 @@ pub(super) async fn get_named(cx: &Cx, name: &str) -> Result<Role> {
 pub(super) async fn shared(cx: &Cx, name: &str) -> Result<Option<Role>> {
     let role = found(cx.once(&format!("role {name}"), Box::pin(get_named(cx, name))).await)?;
     Ok(role.map(|role| (*role).clone()))
-}
-
-/// Names and paths of the account's roles, unless there are more than one call lists.
-type Listed = Option<Vec<(String, String)>>;
-
-/// Lists the account's roles, where that takes one call: then nothing else has to be asked for those that are not there.
-async fn account(cx: &Cx) -> Result<Arc<Listed>> {
-    let read = Box::pin(async {
-        let answer = cx.aws.iam().list_roles().max_items(1000).send().await.map_err(failed("ListRoles"))?;
-        let named = answer.roles.into_iter().map(|role| (role.role_name, role.path));
-        Ok((!answer.is_truncated).then(|| named.collect()))
-    });
-    cx.once("roles of the account", read).await
-}
-
-/// Tells whether a look at the whole account has shown that there is no such role.
-pub(super) async fn is_absent(cx: &Cx) -> bool {
-    if !cx.is_shared() {
-        return false;
-    }
-    let name = cx.key.handle();
-    // Without the permission to list, each role is asked for.
-    let listed = account(cx).await.ok();
-    listed.as_deref().and_then(Option::as_ref).is_some_and(|all| all.iter().all(|(other, _)| other != name))
 }
 
 /// Reads all inline policies, several at once.
@@ -87,17 +62,6 @@ async fn profiles(cx: &Cx) -> Result<Vec<String>> {
     let profiles: std::result::Result<Vec<_>, _> = request.into_paginator().items().send().collect().await;
     let profiles = profiles.map_err(failed("ListInstanceProfilesForRole"))?;
     Ok(profiles.into_iter().map(|profile| profile.instance_profile_name).collect())
-}
-
-/// Lists the names of the roles on the stack's path.
-pub(super) async fn names_on_path(cx: &Cx) -> Result<Vec<String>> {
-    if let Some(all) = account(cx).await?.as_ref() {
-        let path = iam::path(&cx.key.stack);
-        return Ok(all.iter().filter(|(_, other)| other.starts_with(&path)).map(|(name, _)| name.clone()).collect());
-    }
-    let request = cx.aws.iam().list_roles().path_prefix(iam::path(&cx.key.stack));
-    let roles: std::result::Result<Vec<_>, _> = request.into_paginator().items().send().collect().await;
-    Ok(roles.map_err(failed("ListRoles"))?.into_iter().map(|role| role.role_name).collect())
 }
 
 pub(super) async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<Role> {

@@ -6,6 +6,7 @@
 mod call;
 mod peers;
 mod spec;
+mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,8 +47,13 @@ impl Kind for IamRole {
     const DELETE_RANK: u8 = 80;
     const NAMING: Naming = Naming::Name { pattern: r"^[A-Za-z0-9_+=,.@-]{1,64}$" };
     const PEERS: Peers = peers::PEERS;
-    const READS: &'static [&'static str] =
-        &["iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"];
+    const READS: &'static [&'static str] = &[
+        "iam:GetAccountAuthorizationDetails",
+        "iam:GetRole",
+        "iam:GetRolePolicy",
+        "iam:ListAttachedRolePolicies",
+        "iam:ListRolePolicies",
+    ];
     const LISTS: &'static [&'static str] = &["iam:ListRoles"];
     const GRANTS: &'static [Grant] = &[Grant { verb: "pass", actions: &["iam:PassRole"], resources: &[""] }];
 
@@ -67,9 +73,12 @@ impl Kind for IamRole {
         Outputs::from_iter([("arn".to_owned(), arn.into()), ("name".to_owned(), key.name.clone().into())])
     }
 
-    async fn observe(cx: &Cx, _: Option<&Spec>) -> Result<Option<Observed<Spec, RoleOutputs>>> {
-        if call::is_absent(cx).await {
+    async fn observe(cx: &Cx, want: Option<&Spec>) -> Result<Option<Observed<Spec, RoleOutputs>>> {
+        if sweep::is_absent(cx).await {
             return Ok(None);
+        }
+        if let Some(observed) = sweep::as_wanted(cx, want).await {
+            return Ok(Some(observed));
         }
         let Some(role) = call::shared(cx, cx.key.handle()).await? else { return Ok(None) };
         let Some((inline, attached)) = found(tokio::try_join!(call::inline_policies(cx), call::attached_policies(cx)))?
@@ -89,12 +98,10 @@ impl Kind for IamRole {
 
     /// Lists the roles on the stack's path; an adopted role on another path is found by its name only.
     async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
-        let names = call::names_on_path(cx).await?;
-        let reads = stream::iter(names).map(|name| async move { call::shared(cx, &name).await });
-        let roles: Vec<Option<Role>> = reads.buffered(iam::READS).try_collect().await?;
-        let owned = roles.into_iter().flatten();
-        let owned = owned.map(|role| Owned { physical: role.role_name, tags: iam::tags_of(role.tags) });
-        Ok(owned.filter(|role| marks::stack_of(&role.tags) == Some(&cx.key.stack)).collect())
+        let names = sweep::names_on_path(cx).await?;
+        let reads = stream::iter(names).map(|name| async move { owned_named(cx, name).await });
+        let owned: Vec<Option<Owned>> = reads.buffered(iam::READS).try_collect().await?;
+        Ok(owned.into_iter().flatten().collect())
     }
 }
 
@@ -161,6 +168,17 @@ impl Writes for IamRole {
         }
         Ok(())
     }
+}
+
+/// Reads a role's tags; nothing is told of one that is not the stack's.
+async fn owned_named(cx: &Cx, name: String) -> Result<Option<Owned>> {
+    let is_ours = |tags: &Tags| marks::stack_of(tags) == Some(&cx.key.stack);
+    if let Some(tags) = sweep::tags(cx, &name).await.filter(is_ours) {
+        return Ok(Some(Owned { physical: name, tags }));
+    }
+    let role = call::shared(cx, &name).await?;
+    let owned = role.map(|role| Owned { physical: role.role_name, tags: iam::tags_of(role.tags) });
+    Ok(owned.filter(|role| is_ours(&role.tags)))
 }
 
 /// Gives a new role its policies. It has nothing else yet than what it was made with, so nothing has to be read, and the

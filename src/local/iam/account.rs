@@ -2,7 +2,7 @@
 
 use crate::local::{Call, Fault, Tx, Xml};
 
-use super::policy::{self, Policy, version_element};
+use super::policy::{self, Policy, Uses, version_element};
 use super::role::{self, Role};
 use super::tags;
 use super::{Operation, attachment, profile, wire};
@@ -32,11 +32,12 @@ fn details(tx: &mut Tx<'_>, call: &Call) -> Result<Xml, Fault> {
         entities.extend(policies.into_iter().map(|(arn, policy)| (format!("2/{arn}"), Entity::Policy(policy))));
     }
     let (page, tail) = wire::page(call, entities)?;
+    let all = role::all(tx)?;
     let (mut roles, mut policies) = (Vec::new(), Vec::new());
     for entity in page {
         match entity {
             Entity::Role(role) => roles.push(role_detail(tx, &role)?),
-            Entity::Policy(policy) => policies.push(policy_detail(&policy)),
+            Entity::Policy(policy) => policies.push(policy_detail(&policy, policy::count(&all, &policy.arn))),
         }
     }
     let none = Xml::new().node("UserDetailList", Xml::new()).node("GroupDetailList", Xml::new());
@@ -61,7 +62,9 @@ fn role_detail(tx: &Tx<'_>, role: &Role) -> Result<Xml, Fault> {
     Ok(tags::element(answer, &role.tags).node("RoleLastUsed", Xml::new()))
 }
 
-fn policy_detail(policy: &Policy) -> Xml {
+/// Builds what the sweep says of a policy: no tags, and no description (IAM API, `GetAccountAuthorizationDetails`: the
+/// sample answer has none of a policy that has one).
+fn policy_detail(policy: &Policy, uses: Uses) -> Xml {
     let versions = policy.versions.iter().map(|version| version_element(policy, version, true));
     Xml::new()
         .text("PolicyName", &policy.name)
@@ -69,8 +72,9 @@ fn policy_detail(policy: &Policy) -> Xml {
         .text("Arn", &policy.arn)
         .text("Path", &policy.path)
         .text("DefaultVersionId", format!("v{}", policy.default))
+        .text("AttachmentCount", uses.attached)
+        .text("PermissionsBoundaryUsageCount", uses.bounds)
         .text("IsAttachable", true)
-        .maybe("Description", policy.description.as_ref())
         .text("CreateDate", wire::time(policy.created))
         .text("UpdateDate", wire::time(policy.updated))
         .list("PolicyVersionList", "member", versions)
@@ -103,6 +107,27 @@ mod tests {
         let second = bench.ok("GetAccountAuthorizationDetails", &[("Marker", &marker)]);
         assert_eq!(texts(&second, "VersionId"), ["v1"]);
         assert_eq!(bench.code("GetAccountAuthorizationDetails", &[("Filter.member.1", "Robot")]), "ValidationError");
+    }
+
+    #[test]
+    fn the_sweep_leaves_out_what_only_single_reads_tell() {
+        let bench = Bench::new();
+        let tag = [("Tags.member.1.Key", "a"), ("Tags.member.1.Value", "b"), ("Description", "d")];
+        bench.ok("CreatePolicy", &[&[("PolicyName", "p"), ("PolicyDocument", GRANT)], &tag[..]].concat());
+        let limit = ("PermissionsBoundary", "arn:aws:iam::000000000000:policy/p");
+        let role = [("RoleName", "r"), ("AssumeRolePolicyDocument", TRUST), limit];
+        bench.ok("CreateRole", &[&role, &tag[..]].concat());
+        let sweep = |filter: &str| bench.ok("GetAccountAuthorizationDetails", &[("Filter.member.1", filter)]);
+        let roles = sweep("Role");
+        assert_eq!(
+            (texts(&roles, "PermissionsBoundaryArn"), texts(&roles, "Key")),
+            (vec![limit.1.into()], vec!["a".into()])
+        );
+        assert!(!roles.contains("Description") && !roles.contains("MaxSessionDuration"), "{roles}");
+        let policies = sweep("LocalManagedPolicy");
+        assert_eq!(texts(&policies, "PermissionsBoundaryUsageCount"), ["1"]);
+        assert_eq!(texts(&policies, "Document"), [super::wire::encode(GRANT)]);
+        assert!(!policies.contains("Description") && !policies.contains("<Key>"), "{policies}");
     }
 
     #[test]

@@ -77,9 +77,9 @@ impl Tagged for Policy {
 
 /// How often a policy is in use.
 #[derive(Clone, Copy, Default)]
-struct Uses {
-    attached: usize,
-    bounds: usize,
+pub(super) struct Uses {
+    pub(super) attached: usize,
+    pub(super) bounds: usize,
 }
 
 /// Returns the call's `PolicyArn`, checked for its form.
@@ -148,7 +148,8 @@ fn uses(tx: &Tx<'_>, arn: &str) -> Result<Uses, Fault> {
     Ok(count(&roles, arn))
 }
 
-fn count(roles: &[(String, role::Role)], arn: &str) -> Uses {
+/// Counts where a policy is in use.
+pub(super) fn count(roles: &[(String, role::Role)], arn: &str) -> Uses {
     roles.iter().fold(Uses::default(), |uses, (_, role)| Uses {
         attached: uses.attached + usize::from(role.attached.iter().any(|other| other == arn)),
         bounds: uses.bounds + usize::from(role.boundary.as_deref() == Some(arn)),

@@ -106,6 +106,10 @@ static LIMITS: &[Limit] = &[
     each("lambda", 15.0, &["GetPolicy"], "facts/aws.md 11a.6"),
     shared("lambda", 15.0, &["Other"], "facts/aws.md 11a.6, 11b.6"),
     Limit {
+        scope: Scope::Global,
+        ..each("iam", 2.0, &["GetAccountAuthorizationDetails"], "assumed: facts/aws.md 4.1 says only low")
+    },
+    Limit {
         burst: 40.0,
         scope: Scope::Global,
         ..shared("iam", 10.0, &["Get*", "List*"], "assumed: what a public tool takes, facts/aws.md 4.6")
@@ -206,6 +210,7 @@ mod tests {
         assert_eq!(rate("sns", "ListTagsForResource"), Some(10.0));
         assert_eq!(rate("sns", "ListTopics"), Some(30.0));
         assert_eq!(rate("iam", "GetRole"), Some(10.0));
+        assert_eq!(rate("iam", "GetAccountAuthorizationDetails"), Some(2.0));
         assert_eq!(rate("iam", "CreateRole"), Some(5.0));
         assert_eq!(rate("kinesis", "PutRecords"), None);
         assert_eq!(rate("lambda", "Invoke"), None);
