@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 use crate::cli::Cli;
 use crate::commands;
 use crate::failure::{Failure, Style};
-use crate::report::{Screen, safe};
+use crate::report::{Screen, fault, log, safe};
 
 /// Exit code of wrong usage (`EX_USAGE` of sysexits).
 const USAGE: u8 = 64;
@@ -32,6 +32,11 @@ const TERRAFORM_FLAGS: &[&str] = &[
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(fault::tell));
+    std::panic::catch_unwind(start).unwrap_or(ExitCode::FAILURE)
+}
+
+fn start() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
@@ -84,5 +89,5 @@ fn log_to_stderr(verbose: u8) {
         // The SDK's own debug logs show requests and answers whole, secrets included: they stay off.
         _ => "stackctl=debug,aws_config=info",
     };
-    tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr).with_ansi(false).init();
+    tracing_subscriber::fmt().with_env_filter(level).with_writer(log::Lines::default).with_ansi(false).init();
 }

@@ -12,10 +12,10 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::sdk_config::Builder;
 
-use crate::aws::Aws;
 use crate::aws::error::failed;
 use crate::aws::guard::Guard;
 use crate::aws::log::CallLog;
+use crate::aws::{Aws, bounds};
 use crate::failure::Failure;
 use crate::kind::Place;
 use crate::local::cloud::OpenError;
@@ -100,6 +100,7 @@ async fn enter(wish: &Wish, config: SdkConfig) -> Result<Aws, Failure> {
 
 async fn remote(wish: &Wish, region: Option<String>) -> Result<SdkConfig, Failure> {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(bounds::client())
         .retry_config(patience::retries()?)
         .timeout_config(patience::timeouts()?);
     if let Some(profile) = &wish.profile {
@@ -161,8 +162,13 @@ async fn place(config: &SdkConfig, region: String) -> Result<Place, Failure> {
     let answer = aws_sdk_sts::Client::from_conf(logged).get_caller_identity().send().await;
     let answer = answer.map_err(failed("GetCallerIdentity"))?;
     let arn = answer.arn.unwrap_or_default();
-    let partition = arn.split(':').nth(1).filter(|part| !part.is_empty()).unwrap_or("aws").to_owned();
-    let Some(account) = answer.account else {
+    // Both become part of every ARN.
+    let is_partition = |part: &&str| {
+        part.starts_with("aws") && part.bytes().all(|byte| b"-".contains(&byte) || byte.is_ascii_lowercase())
+    };
+    let partition = arn.split(':').nth(1).filter(is_partition).unwrap_or("aws").to_owned();
+    let is_account = |account: &String| account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+    let Some(account) = answer.account.filter(is_account) else {
         return Err(Failure::new("GetCallerIdentity: the answer names no account"));
     };
     Ok(Place { partition, region, account })

@@ -1,6 +1,8 @@
 //! `local outbox` and `local logs` from outside: with a listener and without, for people and for programs.
 
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -107,4 +109,34 @@ fn what_comes_later_is_followed() {
     let sent = outbox.next();
     assert_eq!((&sent["message"], &sent["topic"]), (&"again".into(), &Value::Null));
     assert_eq!(logs.next()["message"], "END");
+}
+
+#[test]
+fn the_state_is_its_owners_alone_whatever_was_there() {
+    let sandbox = Sandbox::with_stacks();
+    let state = sandbox.dir().join(".stackctl/local");
+    fs_err::create_dir_all(state.join("kinesis")).unwrap();
+    fs_err::write(state.join("kinesis/left"), "x").unwrap();
+    for (path, mode) in [(&state, 0o777), (&state.join("kinesis"), 0o777), (&state.join("kinesis/left"), 0o666)] {
+        fs_err::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+    let program = env!("CARGO_BIN_EXE_stackctl");
+    let mut shell = std::process::Command::new("sh");
+    let args = "--local apply -y stacks/airline_tickets.yaml --var phone=+79990001122";
+    shell.args(["-c", &format!("umask 000; exec {program} {args}")]).current_dir(sandbox.dir()).stdout(Stdio::null());
+    assert!(shell.status().unwrap().success());
+    let mut seen = 0;
+    let mut folders = vec![state];
+    while let Some(folder) = folders.pop() {
+        for entry in fs_err::read_dir(&folder).unwrap() {
+            let entry = entry.unwrap();
+            let meta = entry.metadata().unwrap();
+            let want = if meta.is_dir() { 0o700 } else { 0o600 };
+            assert_eq!(meta.permissions().mode() & 0o777, want, "{}", entry.path().display());
+            folders.extend(meta.is_dir().then(|| entry.path()));
+            seen += 1;
+        }
+        assert_eq!(fs_err::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700, "{}", folder.display());
+    }
+    assert!(seen > 8, "{seen}");
 }

@@ -12,6 +12,7 @@ mod drift;
 mod drift_formats;
 mod faults;
 mod functions;
+mod hostile;
 mod imports;
 mod lifecycle;
 mod limits;

@@ -155,7 +155,8 @@ impl State<'_> {
         let (id, result) = match ended {
             Ok((id, result)) => (id, result),
             Err(error) if error.is_cancelled() => return,
-            Err(error) => (error.id(), Err(KindError::new(Class::Other, format!("the step broke off: {error}")))),
+            // What it was is told where it happens, without the values that its own message may have.
+            Err(error) => (error.id(), Err(KindError::new(Class::Other, "the step broke off by a fault of stackctl"))),
         };
         let Some(active) = self.active.remove(&id) else { return };
         let (subject, elapsed) = (self.subject(active.job), active.started.elapsed());

@@ -7,6 +7,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
 
 use super::answer;
+use super::bounds::unfit;
 
 /// What kind of failure it is; decides about retries and advice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +96,18 @@ impl KindError {
         Self::new(Class::NotFound, message)
     }
 
+    /// Makes an error about a good answer without the thing that was asked for. It does not say that there is none: that
+    /// is an error of its own.
+    #[must_use]
+    pub fn lacking(operation: &str, what: &str) -> Self {
+        let class = Class::Unavailable;
+        Self {
+            operation: operation.to_owned(),
+            hint: advice(class).map(str::to_owned),
+            ..Self::new(class, format!("the answer has no {what}"))
+        }
+    }
+
     /// Adds advice.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -154,7 +167,7 @@ where
         (_, Some(status)) if is_page(error) => format!("a web page came instead of AWS's answer (HTTP {status})"),
         (Some(message), _) => message.to_owned(),
         (None, Some(status)) => format!("the answer cannot be read (HTTP {status}): {}", causes(error)),
-        (None, None) => causes(error),
+        (None, None) => unfit(error).map_or_else(|| causes(error), ToString::to_string),
     };
     let request_id = error
         .raw_response()
@@ -272,10 +285,14 @@ const QUOTAS: &[&str] = &[
     "ParameterMaxVersionLimitExceeded",
 ];
 
-fn classify<E>(code: &str, message: &str, status: Option<u16>, error: &SdkError<E, HttpResponse>) -> Class {
+fn classify<E>(code: &str, message: &str, status: Option<u16>, error: &SdkError<E, HttpResponse>) -> Class
+where
+    E: std::error::Error + 'static,
+{
     let any = |codes: &[&str]| codes.contains(&code);
     match error {
         _ if is_without_credentials(message) => Class::Denied,
+        _ if unfit(error).is_some() => Class::Unavailable,
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => Class::Unreachable,
         SdkError::ResponseError(_) => Class::Unavailable,
         _ if is_page(error) => Class::Unavailable,

@@ -1,6 +1,7 @@
 //! The way to AWS: clients, the context of a verb, errors, waiting and ownership marks.
 
 mod answer;
+pub(crate) mod bounds;
 pub mod error;
 pub mod guard;
 pub mod index;
@@ -25,7 +26,7 @@ use crate::kind::{Key, KindError, Lack, Place, Tags};
 use guard::Guard;
 use log::CallLog;
 use memo::Memo;
-use pace::{Pace, Paced, Pacer, https};
+use pace::{Pace, Paced, Pacer};
 use retry::{Quotas, Throttled};
 
 /// Clients of one account and region, made on first use.
@@ -103,7 +104,7 @@ impl Aws {
     #[must_use]
     pub fn paced(mut self) -> Self {
         let pace = Arc::new(Pace::default());
-        let client = Paced::new(self.config.http_client().unwrap_or_else(https), pace.clone());
+        let client = Paced::new(self.config.http_client().unwrap_or_else(bounds::client), pace.clone());
         // A call that waits for its budget is not stalled; that an answer comes in time is the read time-out's concern.
         let stalls = StalledStreamProtectionConfig::enabled().upload_enabled(false).build();
         self.config = self.config.into_builder().http_client(client).stalled_stream_protection(stalls).build();

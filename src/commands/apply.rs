@@ -18,7 +18,7 @@ use crate::kinds;
 use crate::plan::{self, Plan};
 use crate::report::events::JsonLines;
 use crate::report::progress::{self, Human};
-use crate::report::{Screen, documents, plan as text, values};
+use crate::report::{Screen, documents, line, plan as text, values};
 
 /// Runs the command.
 pub(super) async fn run(globals: &Globals, args: &ApplyArgs, screen: &mut Screen) -> Result<u8, Failure> {
@@ -138,7 +138,7 @@ fn show_outputs(
     }
     if !outputs.is_empty() {
         let lines: String =
-            outputs.iter().map(|(name, value)| format!("  {name} = {}\n", values::short(value))).collect();
+            outputs.iter().map(|(name, value)| format!("  {} = {}\n", line(name), values::short(value))).collect();
         screen.result(&format!("\nOutputs:\n{lines}"))?;
     }
     Ok(())

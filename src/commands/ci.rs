@@ -28,7 +28,7 @@ fn file(variable: &str) -> Option<PathBuf> {
 
 fn append(path: &Path, text: &str, screen: &Screen) {
     let open = fs_err::OpenOptions::new().create(true).append(true).open(path);
-    if let Err(error) = open.and_then(|mut file| file.write_all(screen.masked(text).as_bytes())) {
+    if let Err(error) = open.and_then(|mut file| file.write_all(screen.fit(text).as_bytes())) {
         screen.note(&format!("note: the step's file was not written: {error}\n"));
     }
 }

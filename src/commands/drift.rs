@@ -44,12 +44,16 @@ pub(super) async fn run(globals: &Globals, args: &DriftArgs, screen: &mut Screen
         }
     }
     let told = report::masked(outcome.clone(), screen);
-    screen.result(&shown(&told, args.format, screen.paint, screen))?;
+    let text = shown(&told, args.format, screen.paint, screen);
+    match args.format {
+        DriftFormat::Text | DriftFormat::Markdown => screen.result(&text)?,
+        _ => screen.verbatim(&text)?,
+    }
     if args.format == DriftFormat::Github {
         ci::leave(&told, screen);
     }
     for (format, path) in writes {
-        fs_err::write(&path, screen.masked(&shown(&told, format, Paint::default(), screen)))?;
+        fs_err::write(&path, screen.fit(&shown(&told, format, Paint::default(), screen)))?;
     }
     Ok(exit_code(&outcome, args.report_only))
 }

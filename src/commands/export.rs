@@ -21,7 +21,7 @@ pub(super) async fn run(globals: &Globals, args: &ExportArgs, screen: &mut Scree
         ExportFormat::TerraformImport => terraform(&opened.stack, &live),
     };
     match &args.write {
-        None => screen.result(&text::files(&export))?,
+        None => screen.verbatim(&text::files(&export))?,
         Some(folder) => {
             fs_err::create_dir_all(folder)?;
             for (name, text) in &export.files {

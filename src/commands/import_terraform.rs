@@ -30,7 +30,7 @@ pub(super) fn run(args: &ImportTerraformArgs, screen: &mut Screen) -> Result<u8,
     screen.note(&text::summary(&imported, &next(&imported, args), screen.paint_err));
     match &args.write {
         Some(path) => screen.result(&format!("{} is written.\n", path.display()))?,
-        None => screen.result(&imported.sheet.text())?,
+        None => screen.verbatim(&imported.sheet.text())?,
     }
     Ok(DONE)
 }

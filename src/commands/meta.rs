@@ -22,7 +22,7 @@ pub(super) fn schema(args: &SchemaArgs, screen: &Screen) -> Result<u8, Failure> 
 pub(super) fn completions(shell: Shell, screen: &Screen) -> Result<u8, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "stackctl", &mut script);
-    screen.result(&String::from_utf8_lossy(&script))?;
+    screen.verbatim(&String::from_utf8_lossy(&script))?;
     Ok(DONE)
 }
 
@@ -38,6 +38,6 @@ pub(super) fn man(screen: &Screen) -> Result<u8, Failure> {
         man.render_synopsis_section(&mut page)?;
         man.render_options_section(&mut page)?;
     }
-    screen.result(&String::from_utf8_lossy(&page))?;
+    screen.verbatim(&String::from_utf8_lossy(&page))?;
     Ok(DONE)
 }

@@ -13,7 +13,7 @@ use crate::kinds;
 use crate::live::Live;
 use crate::plan::saved::Endpoint;
 use crate::report::documents::FORMAT_VERSION;
-use crate::report::{Screen, safe};
+use crate::report::{Screen, line, safe};
 
 struct Row {
     id: String,
@@ -105,18 +105,18 @@ fn document(opened: &Opened, rows: &[Row]) -> Value {
 }
 
 fn table(rows: &[Row]) -> String {
-    let title = |row: &Row| format!("{}.{}", row.kind, row.id);
+    let title = |row: &Row| line(&format!("{}.{}", row.kind, row.id));
     let width = rows.iter().map(|row| title(row).chars().count()).max().unwrap_or(0);
-    let line = |row: &Row| {
+    let shown = |row: &Row| {
         let physical = if row.physical.is_empty() || row.physical == row.id {
             String::new()
         } else {
-            format!("  [{}]", row.physical)
+            format!("  [{}]", line(&row.physical))
         };
         let status = safe(&row.status);
         let (first, rest) = status.split_once('\n').unwrap_or((&status, ""));
         let more: String = rest.lines().map(|line| format!("{:width$}    {line}\n", "")).collect();
         format!("{:width$}  {first}{physical}\n{more}", title(row))
     };
-    rows.iter().map(line).collect()
+    rows.iter().map(shown).collect()
 }

@@ -178,7 +178,8 @@ fn outputs_of(profile: &InstanceProfile) -> ProfileOutputs {
 async fn get(cx: &Cx, name: &str) -> Result<InstanceProfile> {
     let request = cx.aws.iam().get_instance_profile().instance_profile_name(name);
     let answer = request.send().await.map_err(failed("GetInstanceProfile"))?;
-    answer.instance_profile.ok_or_else(|| KindError::not_found("the answer has no instance profile"))
+    let profile = answer.instance_profile.filter(|profile| !profile.arn.is_empty());
+    profile.ok_or_else(|| KindError::lacking("GetInstanceProfile", "instance profile"))
 }
 
 /// Reads a profile, once for all that look at the same time.
@@ -212,7 +213,7 @@ async fn create_call(cx: &Cx, tags: &Tags) -> Result<InstanceProfile> {
     };
     let call = || async {
         let answer = request().send().await.map_err(failed("CreateInstanceProfile"))?;
-        answer.instance_profile.ok_or_else(|| KindError::not_found("the answer has no instance profile"))
+        answer.instance_profile.ok_or_else(|| KindError::lacking("CreateInstanceProfile", "instance profile"))
     };
     iam::patient(cx, "the instance profile to be created", |_| false, call).await
 }

@@ -211,7 +211,7 @@ fn handle(cx: &Cx) -> String {
 
 async fn get(cx: &Cx, arn: &str) -> Result<Policy> {
     let answer = cx.aws.iam().get_policy().policy_arn(arn).send().await.map_err(failed("GetPolicy"))?;
-    answer.policy.ok_or_else(|| KindError::not_found("the answer has no policy"))
+    answer.policy.ok_or_else(|| KindError::lacking("GetPolicy", "policy"))
 }
 
 /// Reads a policy, once for all that look at the same time.

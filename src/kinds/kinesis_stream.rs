@@ -291,7 +291,9 @@ impl Writes for KinesisStream {
 async fn describe(cx: &Cx) -> Result<StreamDescriptionSummary> {
     let request = cx.aws.kinesis().describe_stream_summary().stream_name(cx.key.handle());
     let answer = request.send().await.map_err(failed("DescribeStreamSummary"))?;
-    answer.stream_description_summary.ok_or_else(|| KindError::not_found("the answer has no stream"))
+    // What an answer must have and has not, the SDK fills in with nothing.
+    let stream = answer.stream_description_summary.filter(|stream| !stream.stream_arn.is_empty());
+    stream.ok_or_else(|| KindError::lacking("DescribeStreamSummary", "stream"))
 }
 
 async fn tags_of(cx: &Cx, arn: &str) -> Result<Tags> {

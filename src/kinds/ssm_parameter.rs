@@ -381,7 +381,7 @@ fn filled(
 async fn get(cx: &Cx, valued: bool) -> Result<Parameter> {
     let request = cx.aws.ssm().get_parameter().name(cx.key.handle()).with_decryption(valued);
     let answer = request.send().await.map_err(failed("GetParameter"))?;
-    answer.parameter.ok_or_else(|| KindError::not_found("the answer has no parameter"))
+    answer.parameter.ok_or_else(|| KindError::lacking("GetParameter", "parameter"))
 }
 
 fn filter(key: &str, value: &str) -> Result<ParameterStringFilter> {

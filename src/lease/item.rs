@@ -3,6 +3,7 @@
 //! It knows DynamoDB's expressions, and neither a client nor a clock.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Name of the hash key, the same as in Terraform's lock tables, so that one table can serve both.
@@ -10,6 +11,10 @@ pub const KEY: &str = "LockID";
 
 /// How long an item stays after the last write, where the table has time to live on `ttl`.
 const KEPT: Duration = Duration::from_hours(30 * 24);
+
+/// Lengths that a lease can have: what stack files may say, with room for other versions. Of another length, watching it
+/// would take no time at all, or no end.
+const LENGTHS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
 
 /// Value of an attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +104,7 @@ impl Lease {
         };
         let length = number("length").and_then(|length| u64::try_from(length).ok()).map(Duration::from_millis);
         let mark = if fields.contains_key("owner") {
-            length?;
+            length.filter(|length| LENGTHS.contains(length))?;
             Some(Mark { owner: text("owner")?, token: number("token")?, beat: number("beat")? })
         } else {
             None

@@ -66,6 +66,9 @@ impl From<KindError> for Refusal {
     }
 }
 
+/// How often in a row a lease that can be taken may be refused: once is what happens when another run is faster.
+const MOST_REFUSED: usize = 20;
+
 /// How a lease was lost.
 #[derive(Debug, Clone)]
 pub enum Loss {
@@ -107,7 +110,7 @@ pub async fn acquire(
 ) -> std::result::Result<Held, Refusal> {
     let start = Instant::now();
     let (mut waiter, mut told) = (Waiter::new(patience), None::<Instant>);
-    let (mut next, mut first) = (Next::Take(Expect::Free), None);
+    let (mut next, mut first, mut refused) = (Next::Take(Expect::Free), None, 0);
     loop {
         if let Next::Take(expect) = next {
             let sent = *first.get_or_insert_with(|| start.elapsed());
@@ -115,6 +118,7 @@ pub async fn acquire(
             if let Some(lease) = store.change(&change).await? {
                 return held(store, lease, start, sent);
             }
+            refused += 1;
         }
         let found = store.read().await?;
         let is_mine = |lease: &Lease| lease.mark.as_ref().is_some_and(|mark| mark.owner == candidate.id);
@@ -131,11 +135,18 @@ pub async fn acquire(
                     tell(&Waiting { lease: &lease, waited: start.elapsed(), seems_dead: waiter.seems_dead() });
                     told = Some(Instant::now());
                 }
+                refused = 0;
                 sleep(*pause).await;
             }
+            (Next::Take(_), _) if refused > MOST_REFUSED => return Err(contradicting().into()),
             _ => {}
         }
     }
+}
+
+fn contradicting() -> KindError {
+    KindError::invalid("the lock table shows a lease that can be taken, and refuses to have it taken")
+        .hint("look whether something else writes to it, or answers in its place")
 }
 
 fn held(store: &Store, lease: Lease, start: Instant, sent: Duration) -> std::result::Result<Held, Refusal> {

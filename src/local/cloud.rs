@@ -97,6 +97,8 @@ struct Inner {
     home: Option<PathBuf>,
     /// Where the cloud can be reached from other processes, once it can.
     address: OnceLock<String>,
+    /// After everything that writes there, and before others may.
+    _closing: Option<private::Closing>,
     /// Held for as long as the state is in use; the system drops it with the process.
     _lock: Option<File>,
 }
@@ -116,6 +118,7 @@ impl Cloud {
             discard(&dir.join(left)).map_err(|source| OpenError::Folder { dir: dir.to_owned(), source })?;
         }
         let path = dir.join(ROWS);
+        private::begin(&path).map_err(|source| OpenError::Folder { dir: dir.to_owned(), source })?;
         let rows = Store::open(&path).map_err(|source| OpenError::Rows { path, source })?;
         private::close(dir).map_err(|source| OpenError::Folder { dir: dir.to_owned(), source })?;
         Ok(Self::with(rows, Some(dir), settings, Some(lock)))
@@ -133,6 +136,7 @@ impl Cloud {
         let tables = Tables::new(home.map(|dir| dir.join("dynamodb")));
         let functions = lambda::Functions::new(home.map(|dir| dir.join(FUNCTIONS)), &settings);
         let home = home.map(Path::to_owned);
+        let closing = home.clone().map(private::Closing);
         let trouble = Trouble::new(settings.trouble.clone(), settings.seed, settings.pace.clone());
         let (calls, bell, address) = (Mutex::default(), watch::Sender::new(1), OnceLock::new());
         let limits = Limits::new(settings.limits);
@@ -148,6 +152,7 @@ impl Cloud {
             bell,
             home,
             address,
+            _closing: closing,
             _lock: lock,
         };
         Self { inner: Arc::new(inner) }
@@ -349,7 +354,7 @@ impl Cloud {
     /// Writes down where this cloud can be reached, for processes that find its state in use.
     pub(crate) fn announce(&self, url: &str) -> io::Result<()> {
         let Some(home) = &self.inner.home else { return Ok(()) };
-        fs_err::write(home.join(LISTENER), url)
+        private::write(&home.join(LISTENER), url)
     }
 
     /// Takes the announcement back.

@@ -15,7 +15,7 @@ use dynoxide::Database;
 use serde_json::Value;
 
 use super::store::{Store, Table};
-use super::{Call, Fault, Outcome, unknown_operation};
+use super::{Call, Fault, Outcome, private, unknown_operation};
 use control::Desk;
 use engine::{Engine, answer};
 
@@ -67,8 +67,8 @@ impl Tables {
 }
 
 fn open(folder: &std::path::Path, region: &str) -> Result<Database, Fault> {
-    fs_err::create_dir_all(folder).map_err(|cause| broken(&cause))?;
     let path = folder.join(format!("{region}.sqlite"));
+    private::make(folder).and_then(|()| private::begin(&path)).map_err(|cause| broken(&cause))?;
     Database::new(&path.to_string_lossy()).map_err(|cause| broken(&cause))
 }
 

@@ -31,7 +31,7 @@ use serde_json::{Value, json};
 use self::log::Log;
 use self::tags::tags_in;
 use super::store::{Store, Table};
-use super::{Answer, Call, Fault, Outcome, Tx, unknown_operation};
+use super::{Answer, Call, Fault, Outcome, Tx, private, unknown_operation};
 
 /// Mirror of the streams: key is the name, value has `arn` and `tags`.
 pub(crate) const STREAMS: Table = Table::regional("kinesis.stream");
@@ -117,8 +117,12 @@ impl Streams {
             return Ok((place.clone(), false));
         }
         let home = self.home.as_ref().map(|home| home.join(&call.account).join(&call.region));
-        let engine = engine::open(home.clone(), self.delay, call)?;
-        let log = Log::open(home.map(|home| home.join("records.sqlite")).as_deref())?;
+        let log = home.as_ref().map(|home| home.join("records.sqlite"));
+        if let (Some(home), Some(log)) = (&home, &log) {
+            private::make(home).and_then(|()| private::begin(log)).map_err(|cause| engine::broken(&cause))?;
+        }
+        let engine = engine::open(home, self.delay, call)?;
+        let log = Log::open(log.as_deref())?;
         let place = Place { engine, log: Arc::new(log) };
         places.insert(at, place.clone());
         Ok((place, true))

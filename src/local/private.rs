@@ -1,9 +1,9 @@
 //! Keeps the state's folder to its owner: it holds code, secret parameters and the tokens of sessions.
 
-use std::fs::{self, Permissions};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 
 const FOLDER: u32 = 0o700;
 const FILE: u32 = 0o600;
@@ -12,6 +12,27 @@ const FILE: u32 = 0o600;
 pub(super) fn make(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(FOLDER).create(dir)?;
     fs_err::set_permissions(dir, Permissions::from_mode(FOLDER))
+}
+
+/// Writes a file for its owner only. A database that is begun as an empty one keeps its mode, and its journal takes it.
+pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = File::options().create(true).write(true).truncate(true).mode(FILE).open(path)?;
+    file.write_all(text.as_bytes())
+}
+
+/// Begins a database for its owner only, unless it is there.
+pub(super) fn begin(path: &Path) -> io::Result<()> {
+    File::options().create(true).append(true).mode(FILE).open(path).map(drop)
+}
+
+/// Closes a folder when it is done with: what others wrote in it has the modes that they chose.
+pub(super) struct Closing(pub(super) PathBuf);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        // The folder itself is closed; this is for those who move its files elsewhere.
+        let _ = close(&self.0);
+    }
 }
 
 /// Takes everybody else's rights from all that is in a folder. What lies elsewhere is not followed.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::drift::code;
 use super::values::tags_of;
 use super::{MASK, Paint, plan as text_report};
 use crate::diff::{Change, Fields, is_unknown};
@@ -64,14 +65,11 @@ fn change_json(change: &Change, facts: &Fields) -> Value {
 #[must_use]
 pub fn plan_markdown(plan: &Plan) -> String {
     let closing = text_report::closing(plan, Paint::default());
-    let mut out = format!("### stackctl plan: `{}` in {}\n\n**{}**\n", plan.stack, plan.region, closing.trim_end());
+    let mut out =
+        format!("### stackctl plan: {} in {}\n\n**{}**\n", code(&plan.stack), plan.region, closing.trim_end());
     for blocked in &plan.blocked {
-        out.push_str(&format!(
-            "\n> **Error** `{}`: {} ({})\n",
-            blocked.id,
-            super::safe(&blocked.message),
-            blocked.help
-        ));
+        let said = [&blocked.id, &blocked.message, &blocked.help].map(|text| code(text));
+        out.push_str(&format!("\n> **Error** {}: {} ({})\n", said[0], said[1], said[2]));
     }
     if plan.is_empty() {
         return out;
@@ -79,10 +77,9 @@ pub fn plan_markdown(plan: &Plan) -> String {
     out.push_str("\n| | resource | action |\n|---|---|---|\n");
     for step in plan.active() {
         out.push_str(&format!(
-            "| `{}` | `{}.{}` | {} |\n",
+            "| `{}` | {} | {} |\n",
             step.action.symbol(),
-            step.kind.type_name(),
-            step.id,
+            code(&format!("{}.{}", step.kind.type_name(), step.id)),
             action_word(step.action)
         ));
     }

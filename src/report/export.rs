@@ -1,6 +1,6 @@
 //! What an export holds, what it does not, and what to do with it.
 
-use super::{Paint, count, safe};
+use super::{Paint, count, line};
 use crate::export::Export;
 
 /// Says what was written, what was not, and what to do next.
@@ -10,7 +10,11 @@ pub fn summary(export: &Export, next: &str, paint: Paint) -> String {
     if !export.missing.is_empty() {
         out.push_str(&format!("\n{} Not exported:\n", paint.yellow("!")));
         for missing in &export.missing {
-            out.push_str(&format!("  {}.{}: {}\n", missing.kind, missing.id, safe(&missing.reason)));
+            out.push_str(&format!(
+                "  {}: {}\n",
+                line(&format!("{}.{}", missing.kind, missing.id)),
+                line(&missing.reason)
+            ));
         }
     }
     if !export.parameters.is_empty() {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::documents::FORMAT_VERSION;
-use super::{Paint, safe};
+use super::{Paint, line, safe};
 
 /// Said when there is nothing to wait for.
 pub const NOTHING_NEW: &str =
@@ -113,11 +113,6 @@ fn bare(values: impl Iterator<Item = Value>) -> Value {
 fn moment(milliseconds: i64) -> String {
     let time = Timestamp::from_millisecond(milliseconds).unwrap_or_default();
     time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
-}
-
-/// A text that has to stay on its line.
-fn line(text: &str) -> String {
-    safe(text).replace(['\n', '\t'], " ")
 }
 
 #[cfg(test)]

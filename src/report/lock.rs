@@ -6,7 +6,7 @@ use jiff::{Timestamp, Unit};
 use serde_json::{Value, json};
 
 use super::documents::FORMAT_VERSION;
-use super::safe;
+use super::line;
 use crate::lease::item::{Lease, Run};
 
 /// The place of a stack's lease.
@@ -46,7 +46,7 @@ fn named(run: &Run) -> String {
     let known = |text: &str, other: &str| if text.is_empty() { other.to_owned() } else { text.to_owned() };
     let job = run.job.as_ref().map(|job| format!(", {job}")).unwrap_or_default();
     let (operation, who) = (known(&run.operation, "a run"), known(&run.who, "somebody"));
-    safe(&format!("{operation} of {who} (process {}{job})", run.pid)).replace(['\n', '\t'], " ")
+    line(&format!("{operation} of {who} (process {}{job})", run.pid))
 }
 
 /// Names the holder of a lease, with its times.
@@ -90,7 +90,7 @@ pub fn ended(stack: &str, now: Option<&Lease>) -> String {
     match now {
         Some(lease) if lease.mark.is_some() => format!("{lost}: another run has it now, {}", holder(lease)),
         Some(Lease { released: Some(at), released_by: Some(by), .. }) => {
-            format!("{lost}: {} ended it at {}", safe(by).replace('\n', " "), moment(*at))
+            format!("{lost}: {} ended it at {}", line(by), moment(*at))
         }
         Some(_) => format!("{lost}: somebody ended it"),
         None => format!("{lost}: what its item says now could not be read, or it is gone"),
@@ -112,7 +112,7 @@ pub fn text(place: &Place<'_>, lease: Option<&Lease>, clock: i64) -> String {
     let rows = match lease {
         None => return format!("No run has ever held {at} (table {table}).\n"),
         Some(lease) if lease.mark.is_none() => {
-            let by = lease.released_by.as_ref().map(|by| format!(" by {}", safe(by))).unwrap_or_default();
+            let by = lease.released_by.as_ref().map(|by| format!(" by {}", line(by))).unwrap_or_default();
             let end = lease.released.map(|at| format!(", until {}{by}", moment(at))).unwrap_or_default();
             return format!(
                 "No run holds {at} (table {table}).\nThe last one was {}{end}; token {}.\n",
@@ -133,15 +133,15 @@ fn held(lease: &Lease, clock: i64) -> Vec<(&'static str, String)> {
     };
     let mut rows = vec![
         ("run", named(&lease.run)),
-        ("machine", safe(&lease.run.host).replace('\n', " ")),
-        ("version", safe(&lease.run.version).replace('\n', " ")),
+        ("machine", line(&lease.run.host)),
+        ("version", line(&lease.run.version)),
         ("since", moment(lease.since)),
         ("expires", format!("{}{past}", moment(lease.expires))),
         ("length", span(lease.length)),
         ("token", lease.token.to_string()),
     ];
     let mark = lease.mark.as_ref();
-    rows.extend(mark.map(|mark| ("run id", safe(&mark.owner).replace('\n', " "))));
+    rows.extend(mark.map(|mark| ("run id", line(&mark.owner))));
     rows.extend(mark.map(|mark| ("renewals", mark.beat.to_string())));
     rows
 }

@@ -1,11 +1,14 @@
-//! What the user sees. The only place that writes to the terminal, so that masking happens once, for everything.
+//! What the user sees. The only place that writes to the terminal, so that secrets are masked once, for everything, and
+//! what could do harm is taken out once, for everything.
 
 pub mod documents;
 pub mod drift;
 pub mod events;
 pub mod export;
+pub mod fault;
 pub mod local;
 pub mod lock;
+pub mod log;
 pub mod plan;
 pub mod progress;
 pub mod send;
@@ -17,8 +20,10 @@ use std::io::{IsTerminal, Write};
 
 use serde_json::Value;
 
+use crate::stack::harmless::{escaped, uncommanded};
 use crate::stack::secrets::Secrets;
 
+pub use crate::stack::harmless::{line, safe};
 pub use crate::stack::secrets::MASK;
 
 /// The terminal: results to standard output, everything else to standard error, secrets to neither.
@@ -65,14 +70,32 @@ impl Screen {
         self.secrets.masked_value(value)
     }
 
-    /// Writes a result.
+    /// Returns a text as it may be shown or written where no colours are, with whatever commands it has.
+    #[must_use]
+    pub fn fit(&self, text: &str) -> String {
+        Paint::default().fit(&self.masked(text))
+    }
+
+    /// Returns a text as it may be shown on standard error.
+    #[must_use]
+    pub fn fit_err(&self, text: &str) -> String {
+        uncommanded(&self.paint_err.fit(&self.masked(text)))
+    }
+
+    /// Writes a result. No line of it is a command to the CI system whose log it may become.
     ///
     /// # Errors
     /// Returns the error of standard output, such as a closed pipe.
     pub fn result(&self, text: &str) -> std::io::Result<()> {
-        let mut out = std::io::stdout().lock();
-        out.write_all(self.masked(text).as_bytes())?;
-        out.flush()
+        print(&uncommanded(&self.paint.fit(&self.masked(text))))
+    }
+
+    /// Writes a result that is a file or a list of commands, and would be another one with lines taken for commands.
+    ///
+    /// # Errors
+    /// Returns the error of standard output.
+    pub fn verbatim(&self, text: &str) -> std::io::Result<()> {
+        print(&self.fit(text))
     }
 
     /// Writes a JSON result.
@@ -80,7 +103,7 @@ impl Screen {
     /// # Errors
     /// Returns the error of standard output.
     pub fn json(&self, value: &Value) -> std::io::Result<()> {
-        self.result(&self.document(value))
+        print(&self.document(value))
     }
 
     /// Returns a JSON result as text.
@@ -94,13 +117,19 @@ impl Screen {
     /// # Errors
     /// Returns the error of standard output.
     pub fn json_line(&self, value: &Value) -> std::io::Result<()> {
-        self.result(&escaped(&format!("{}\n", self.masked_value(value))))
+        print(&escaped(&format!("{}\n", self.masked_value(value))))
     }
 
     /// Writes a message for the user. A closed standard error is no reason to stop.
     pub fn note(&self, text: &str) {
-        let _ = std::io::stderr().lock().write_all(self.masked(text).as_bytes());
+        let _ = std::io::stderr().lock().write_all(self.fit_err(text).as_bytes());
     }
+}
+
+fn print(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
 }
 
 /// Colours, or none.
@@ -120,6 +149,17 @@ impl Paint {
     #[must_use]
     pub fn is_on(self) -> bool {
         self.on
+    }
+
+    /// Returns a text without what could do harm: of control sequences, colours stay where there are any.
+    fn fit(self, text: &str) -> String {
+        let mut parts = text.split('\x1b');
+        let mut out = safe(parts.next().unwrap_or_default());
+        for part in parts {
+            out.push(if self.on && begins_with_colour(part) { '\x1b' } else { '\u{fffd}' });
+            out.push_str(&safe(part));
+        }
+        out
     }
 
     fn with(self, code: &str, text: &str) -> String {
@@ -157,24 +197,18 @@ impl Paint {
     }
 }
 
+/// Tells whether what follows an escape makes it a colour, and none in which nothing can be read.
+fn begins_with_colour(text: &str) -> bool {
+    let code = text.strip_prefix('[').and_then(|rest| rest.split_once('m')).map(|(code, _)| code);
+    code.is_some_and(|code| {
+        code.split(';').all(|part| part.len() < 4 && part != "8" && part.bytes().all(|byte| byte.is_ascii_digit()))
+    })
+}
+
 /// Returns a count with its noun, in the plural where that is due.
 #[must_use]
 pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
-}
-
-/// Replaces control characters, which could otherwise take over the terminal; line breaks and tabs stay.
-#[must_use]
-pub fn safe(text: &str) -> String {
-    let harmless = |letter: char| !letter.is_control() || letter == '\n' || letter == '\t';
-    text.chars().map(|letter| if harmless(letter) { letter } else { '\u{fffd}' }).collect()
-}
-
-/// Escapes the control characters that JSON lets through; they stand in its strings only.
-fn escaped(json: &str) -> String {
-    let upper = |letter: char| matches!(letter, '\u{7f}'..='\u{9f}');
-    let escape = |letter: char| format!("\\u{:04x}", u32::from(letter));
-    json.chars().map(|letter| if upper(letter) { escape(letter) } else { letter.to_string() }).collect()
 }
 
 #[cfg(test)]
@@ -205,11 +239,21 @@ mod tests {
             let masked = screen.masked(&shown);
             assert!(!masked.contains("ss") && !masked.contains("second"), "{masked}");
         }
+        let secret = "pa\"s\u{1b}s\u{202e}word";
+        screen.hide(&[secret.to_owned()]);
+        for shown in [safe(secret), format!("{:?}", safe(secret)), line(secret)] {
+            assert_eq!(screen.masked(&shown).trim_matches('"'), MASK, "made fit to be shown, it is still known");
+        }
     }
 
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
-        assert_eq!(safe("a\x1b[31mb\nc"), "a\u{fffd}[31mb\nc");
-        assert_eq!(escaped(&json!({"k": "\u{1b}\u{9b}2J\u{7f}é"}).to_string()), r#"{"k":"\u001b\u009b2J\u007fé"}"#);
+        let text = "\x1b[31ma\x1b[0m\x1b[2J\x1b[8m\x1b]8;;x\x07\u{9b}1m\u{202e}\n\tb\x1b";
+        let none = "\u{fffd}[31ma\u{fffd}[0m\u{fffd}[2J\u{fffd}[8m\u{fffd}]8;;x\u{fffd}\u{fffd}1m\u{fffd}\n\tb\u{fffd}";
+        assert_eq!(Paint::new(false).fit(text), none);
+        let colours = none.replacen("\u{fffd}[31ma\u{fffd}[0m", "\x1b[31ma\x1b[0m", 1);
+        assert_eq!(Paint::new(true).fit(text), colours, "colours stay, and nothing else");
+        let document = Screen::default().document(&json!({"k": "\u{1b}\u{9b}2J\u{7f}\u{202e}é"}));
+        assert_eq!(document, "{\n  \"k\": \"\\u001b\\u009b2J\\u007f\\u202eé\"\n}\n");
     }
 }

@@ -1,7 +1,7 @@
 //! A plan as text, in the words and signs that Terraform's users know.
 
 use super::values::{change, fields, tags_of};
-use super::{MASK, Paint};
+use super::{MASK, Paint, line, safe};
 use crate::plan::{Action, Blocked, Plan, Reason, Step};
 
 /// Shows a plan: every step that does something, then the counts.
@@ -41,14 +41,20 @@ pub fn closing(plan: &Plan, paint: Paint) -> String {
 #[must_use]
 pub fn blocked(blocked: &[Blocked], paint: Paint) -> String {
     let one = |blocked: &Blocked| {
-        format!("{} {}: {}\n  help: {}\n", paint.red("error:"), blocked.id, super::safe(&blocked.message), blocked.help)
+        format!(
+            "{} {}: {}\n  help: {}\n",
+            paint.red("error:"),
+            line(&blocked.id),
+            safe(&blocked.message),
+            safe(&blocked.help)
+        )
     };
     blocked.iter().map(one).collect()
 }
 
 fn step_text(step: &Step, paint: Paint) -> String {
     let sign = colored(step.action, paint);
-    let title = paint.bold(&format!("{}.{}", step.kind.type_name(), step.id));
+    let title = paint.bold(&line(&format!("{}.{}", step.kind.type_name(), step.id)));
     let mut out = format!("  {sign} {title}{}{}\n", name(step), why(step));
     match step.action {
         Action::Create => out.push_str(&body(step, paint)),
@@ -73,15 +79,15 @@ fn colored(action: Action, paint: Paint) -> String {
 
 fn name(step: &Step) -> String {
     match &step.physical {
-        Some(physical) if *physical != step.id => format!(" [{physical}]"),
-        None if step.name != step.id => format!(" [{}]", step.name),
+        Some(physical) if *physical != step.id => format!(" [{}]", line(physical)),
+        None if step.name != step.id => format!(" [{}]", line(&step.name)),
         _ => String::new(),
     }
 }
 
 fn why(step: &Step) -> String {
     let texts: Vec<_> = step.reasons.iter().filter_map(|reason| reason_text(reason, step.action)).collect();
-    if texts.is_empty() { String::new() } else { format!("  # {}", texts.join("; ")) }
+    if texts.is_empty() { String::new() } else { format!("  # {}", line(&texts.join("; "))) }
 }
 
 fn reason_text(reason: &Reason, action: Action) -> Option<String> {
@@ -122,7 +128,7 @@ fn body(step: &Step, paint: Paint) -> String {
     let tags: Vec<_> = tags_of(step)
         .into_iter()
         .filter(|(key, _)| user(&key))
-        .map(|(key, value)| format!("{key}: {value:?}"))
+        .map(|(key, value)| format!("{}: {:?}", line(&key), safe(&value)))
         .collect();
     if !tags.is_empty() {
         out.push_str(&format!("      {} tags = {{{}}}\n", paint.green("+"), tags.join(", ")));
@@ -134,13 +140,14 @@ fn tags(step: &Step, paint: Paint) -> String {
     let before = |key: &String| step.found.as_ref().and_then(|found| found.tags.get(key));
     let mut out = String::new();
     for (key, value) in &tags_of(step) {
+        let (name, value) = (line(key), safe(value));
         out.push_str(&match before(key).map(|before| if value == MASK { MASK } else { before }) {
-            Some(before) => format!("      {} tags.{key}: {before:?} -> {value:?}\n", paint.yellow("~")),
-            None => format!("      {} tags.{key} = {value:?}\n", paint.green("+")),
+            Some(before) => format!("      {} tags.{name}: {:?} -> {value:?}\n", paint.yellow("~"), safe(before)),
+            None => format!("      {} tags.{name} = {value:?}\n", paint.green("+")),
         });
     }
     for key in &step.remove_tags {
-        out.push_str(&format!("      {} tags.{key}\n", paint.red("-")));
+        out.push_str(&format!("      {} tags.{}\n", paint.red("-"), line(key)));
     }
     out
 }
@@ -149,6 +156,7 @@ fn outputs(plan: &Plan, paint: Paint) -> String {
     if plan.outputs.is_empty() || plan.is_empty() {
         return String::new();
     }
-    let line = |(name, value): (&String, &serde_json::Value)| format!("  {name} = {}\n", super::values::short(value));
-    format!("{}\n{}\n", paint.bold("Outputs:"), plan.outputs.iter().map(line).collect::<String>())
+    let shown =
+        |(name, value): (&String, &serde_json::Value)| format!("  {} = {}\n", line(name), super::values::short(value));
+    format!("{}\n{}\n", paint.bold("Outputs:"), plan.outputs.iter().map(shown).collect::<String>())
 }

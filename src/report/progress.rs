@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::{Paint, Screen, count};
+use super::{Paint, Screen, count, line, safe};
 use crate::apply::event::{Event, Observer, Subject, Summary};
 use crate::apply::jobs::Verb;
 
@@ -26,7 +26,7 @@ impl<'a> Human<'a> {
     fn line(&self, text: &str) {
         if self.screen.live {
             // Printing above the bars keeps them whole; when that fails there is no terminal to print on.
-            let _ = self.bars.println(self.screen.masked(text));
+            let _ = self.bars.println(self.screen.fit_err(text));
         } else {
             self.screen.note(&format!("{text}\n"));
         }
@@ -41,7 +41,7 @@ impl<'a> Human<'a> {
         if let Ok(style) = ProgressStyle::with_template("  {spinner} {msg} {elapsed}") {
             bar.set_style(style);
         }
-        bar.set_message(self.screen.masked(&text));
+        bar.set_message(self.screen.fit_err(&text));
         bar.enable_steady_tick(Duration::from_millis(120));
         self.running.insert(key(subject), bar);
     }
@@ -53,9 +53,9 @@ impl<'a> Human<'a> {
     }
 
     fn progress(&mut self, subject: &Subject, text: &str, elapsed: Duration) {
-        let text = super::safe(text);
+        let text = line(text);
         match self.running.get(&key(subject)) {
-            Some(bar) => bar.set_message(self.screen.masked(&format!("{}: {text}", label(subject)))),
+            Some(bar) => bar.set_message(self.screen.fit_err(&format!("{}: {text}", label(subject)))),
             None => self.line(&format!("{}: {text} [{}]", label(subject), seconds(elapsed))),
         }
     }
@@ -72,18 +72,14 @@ impl Observer for Human<'_> {
             Event::Progress { subject, text, elapsed } => self.progress(subject, text, *elapsed),
             Event::Finished { subject, physical, elapsed } => {
                 self.end(subject);
-                let id = if *physical == subject.id { String::new() } else { format!(" [{physical}]") };
+                let id = if *physical == subject.id { String::new() } else { format!(" [{}]", line(physical)) };
                 let text = format!("{}: {} after {}{id}", label(subject), done(subject.verb), seconds(*elapsed));
                 self.line(&self.colours().green(&text));
             }
             Event::Failed { subject, error, elapsed } => {
                 self.end(subject);
-                let text = format!(
-                    "{}: failed after {}: {}",
-                    label(subject),
-                    seconds(*elapsed),
-                    super::safe(&error.to_string())
-                );
+                let text =
+                    format!("{}: failed after {}: {}", label(subject), seconds(*elapsed), safe(&error.to_string()));
                 self.line(&self.colours().red(&text));
             }
             Event::Stopping { running } => {
@@ -109,7 +105,7 @@ fn key(subject: &Subject) -> String {
 }
 
 fn label(subject: &Subject) -> String {
-    format!("{}.{}", subject.kind, subject.id)
+    line(&format!("{}.{}", subject.kind, subject.id))
 }
 
 fn doing(verb: Verb) -> &'static str {
@@ -139,9 +135,9 @@ fn seconds(time: Duration) -> String {
 pub fn failures(summary: &Summary, paint: Paint) -> String {
     let mut out = String::new();
     for (subject, error) in &summary.failed {
-        out.push_str(&format!("\n{} {}: {}\n", paint.red("error:"), label(subject), super::safe(&error.to_string())));
+        out.push_str(&format!("\n{} {}: {}\n", paint.red("error:"), label(subject), safe(&error.to_string())));
         if let Some(hint) = &error.hint {
-            out.push_str(&format!("  help: {hint}\n"));
+            out.push_str(&format!("  help: {}\n", line(hint)));
         }
     }
     for (title, subjects) in [

@@ -3,7 +3,8 @@
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
-use super::{Paint, documents, plan as text};
+use super::drift::samples::{HOSTILE, inert};
+use super::{Paint, Screen, documents, plan as text};
 use crate::diff::Change;
 use crate::kind::{AnyKind, Found, Tags};
 use crate::plan::{Action, Blocked, Plan, Reason, Step};
@@ -127,6 +128,40 @@ fn blocked() -> Plan {
         help: "give the resource another `name:`, or take the existing one over with `--adopt alerts`".into(),
     };
     Plan { steps: made(), blocked: vec![blocked], ..plan() }
+}
+
+/// A plan in which every text that can be somebody else's is made to do harm.
+fn attacked() -> Plan {
+    let value = || json!({HOSTILE: [HOSTILE, {"a": HOSTILE}]});
+    let reasons = ["a", HOSTILE].map(|from| Reason::Moved { from: from.to_owned() });
+    let mut changed = step("iam_role", HOSTILE, Action::Update, reasons.to_vec());
+    changed.physical = Some(HOSTILE.to_owned());
+    changed.changes = vec![
+        change(HOSTILE, json!(HOSTILE), value()),
+        change("a", json!("${x.arn}\u{202e}"), json!(format!("a\n{HOSTILE}"))),
+        change("b", json!({"a": "x".repeat(200)}), value()),
+    ];
+    changed.set_tags = Tags::from([(HOSTILE.to_owned(), HOSTILE.to_owned())]);
+    changed.found = Some(Found { tags: changed.set_tags.clone(), ..Found::default() });
+    changed.remove_tags = vec![HOSTILE.to_owned()];
+    let mut made = step("iam_role", "made", Action::Create, Vec::new());
+    (made.name, made.want, made.set_tags) = (HOSTILE.to_owned(), value(), changed.set_tags.clone());
+    let blocked = Blocked { id: HOSTILE.into(), message: HOSTILE.into(), help: HOSTILE.into() };
+    let outputs = IndexMap::from([(HOSTILE.to_owned(), json!(HOSTILE))]);
+    Plan { steps: vec![made, changed], blocked: vec![blocked], outputs, ..plan() }
+}
+
+#[test]
+fn values_made_to_do_harm() {
+    let (text, markdown) = (text::text(&attacked(), Paint::default()), documents::plan_markdown(&attacked()));
+    for shown in [&text, &markdown] {
+        let bad = |letter: char| letter != '\n' && (letter.is_control() || letter == '\u{202e}');
+        assert!(!shown.contains(bad), "{shown}");
+    }
+    assert!(inert(&markdown), "{markdown}");
+    insta::assert_snapshot!(format!("{text}\n=====\n{markdown}"));
+    let document = Screen::default().document(&documents::plan_json(&attacked()));
+    assert!(document.contains("\\u202e") && !document.contains(['\u{202e}', '\u{1b}', '\u{9b}']), "{document}");
 }
 
 #[test]

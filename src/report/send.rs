@@ -124,7 +124,7 @@ pub fn waiting(screen: &Screen, text: &str) -> ProgressBar {
         screen.note(&format!("{text}\n"));
         return ProgressBar::hidden();
     }
-    let bar = ProgressBar::new_spinner().with_message(text.to_owned());
+    let bar = ProgressBar::new_spinner().with_message(screen.fit_err(text));
     if let Ok(style) = ProgressStyle::with_template("  {spinner} {msg} {elapsed}") {
         bar.set_style(style);
     }

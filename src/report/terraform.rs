@@ -1,6 +1,6 @@
 //! What became of a Terraform state file.
 
-use super::{Paint, count, safe};
+use super::{Paint, count, line};
 use crate::terraform::Imported;
 
 /// Says what was taken over, what was not, and what to do next.
@@ -16,16 +16,16 @@ pub fn summary(imported: &Imported, next: &str, paint: Paint) -> String {
         for unknown in &imported.unknown {
             out.push_str(&format!(
                 "  {} ({}): {}\n",
-                safe(&unknown.address),
-                safe(&unknown.kind),
-                safe(&unknown.reason)
+                line(&unknown.address),
+                line(&unknown.kind),
+                line(&unknown.reason)
             ));
         }
     }
     if !imported.notes.is_empty() {
         out.push_str(&format!("\n{} To know before you apply:\n", paint.yellow("!")));
         for (id, note) in &imported.notes {
-            out.push_str(&format!("  {id}: {}\n", safe(note)));
+            out.push_str(&format!("  {}: {}\n", line(id), line(note)));
         }
     }
     let variables: Vec<&str> = imported.sheet.variables.keys().map(String::as_str).collect();
@@ -33,6 +33,6 @@ pub fn summary(imported: &Imported, next: &str, paint: Paint) -> String {
         let all = variables.join(", ");
         out.push_str(&format!("\nSecrets are not written: give {all} by --var, --var-file or STACKCTL_VAR_….\n"));
     }
-    out.push_str(&format!("\nNext, see what would change, and take over what is there:\n  {}\n", safe(next)));
+    out.push_str(&format!("\nNext, see what would change, and take over what is there:\n  {}\n", line(next)));
     out
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
-use super::{MASK, Paint, safe};
+use super::{MASK, Paint, line, safe};
 use crate::diff::{Change, Fields};
 use crate::plan::Step;
 use crate::stack::reference::{Reference, Segment, parse};
@@ -36,11 +36,12 @@ pub fn fields(value: &Value, indent: usize, sign: &str) -> String {
 fn list_fields(value: &Value, indent: usize, sign: &str, out: &mut String) {
     let Some(map) = value.as_object() else { return };
     let breaks = |name: &str, value: &Value| breaks(value, LINE.saturating_sub(indent + name.len()));
-    let flat = map.iter().filter(|(name, value)| !breaks(name, value));
+    let members: Vec<(String, &Value)> = map.iter().map(|(name, value)| (line(name), value)).collect();
+    let flat = members.iter().filter(|(name, value)| !breaks(name, value));
     let width = flat.map(|(name, _)| name.len()).max().unwrap_or(0);
     let pad = " ".repeat(indent);
-    for (name, value) in map {
-        if breaks(name, value) {
+    for (name, value) in members {
+        if breaks(&name, value) {
             out.push_str(&format!("{pad}{sign} {name}:\n"));
             broken(value, indent + 4, sign, out);
         } else {
@@ -116,7 +117,7 @@ pub fn short(value: &Value) -> String {
         Value::String(text) => shown_text(text),
         Value::Array(items) => format!("[{}]", items.iter().map(short).collect::<Vec<_>>().join(", ")),
         Value::Object(map) => {
-            let member = |(name, value): (&String, &Value)| format!("{name}: {}", short(value));
+            let member = |(name, value): (&String, &Value)| format!("{}: {}", line(name), short(value));
             let members = map.iter().filter(|(_, value)| !value.is_null()).map(member);
             format!("{{{}}}", members.collect::<Vec<_>>().join(", "))
         }
@@ -127,7 +128,7 @@ pub fn short(value: &Value) -> String {
 
 fn shown_text(text: &str) -> String {
     match unknowns(text) {
-        Some(names) => format!("(known after apply: {names})"),
+        Some(names) => format!("(known after apply: {})", line(&names)),
         None if text == MASK => text.to_owned(),
         None => format!("{:?}", safe(text)),
     }
@@ -156,7 +157,7 @@ pub fn change(change: &Change, facts: &Fields, indent: usize, paint: Paint) -> S
         (_, Value::Null) => paint.red("-"),
         _ => paint.yellow("~"),
     };
-    let path = if change.path.is_empty() { "(all)" } else { &change.path };
+    let path = if change.path.is_empty() { "(all)".to_owned() } else { line(&change.path) };
     let side = |value: &Value| if change.sensitive { MASK.into() } else { facts.masked(&change.path, value) };
     let (before, after) = (side(&change.before), side(&change.after));
     let flat = format!("{} -> {}", short(&before), short(&after));
@@ -175,9 +176,9 @@ fn long(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => {
-            unknowns(text).map_or_else(|| safe(text), |names| format!("(known after apply: {names})"))
+            unknowns(text).map_or_else(|| safe(text), |names| format!("(known after apply: {})", line(&names)))
         }
-        other => format!("{:#}", told(other)),
+        other => safe(&format!("{:#}", told(other))),
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::documents::FORMAT_VERSION;
-use super::{Paint, count, safe};
+use super::{Paint, count, line};
 use crate::kind::State;
 use crate::verify::canary::{Flight, Station};
 use crate::verify::probe::Probed;
@@ -12,18 +12,18 @@ use crate::verify::{Outcome, Verdict};
 /// Returns the report as text.
 #[must_use]
 pub fn text(outcome: &Outcome, paint: Paint) -> String {
-    let title = |verdict: &Verdict| format!("{} -> {}", verdict.leg.from, verdict.leg.to);
+    let title = |verdict: &Verdict| line(&format!("{} -> {}", verdict.leg.from, verdict.leg.to));
     let width = outcome.probed.verdicts.iter().map(|verdict| title(verdict).chars().count()).max().unwrap_or(0);
     let mut out = String::new();
     for verdict in &outcome.probed.verdicts {
         let (word, title) = (word(verdict.state(), paint), title(verdict));
-        out.push_str(&format!("  {word}  {}\n", safe(&format!("{title:width$}  {}", verdict.leg.hop.by))));
+        out.push_str(&format!("  {word}  {}\n", line(&format!("{title:width$}  {}", verdict.leg.hop.by))));
         out.push_str(&details(verdict));
     }
     if let Some(flight) = &outcome.flight {
         out.push_str(&flown(flight, paint));
     }
-    out.push_str(&format!("\n{}\n", paint.bold(&safe(&closing(outcome)))));
+    out.push_str(&format!("\n{}\n", paint.bold(&line(&closing(outcome)))));
     out
 }
 
@@ -38,24 +38,24 @@ fn word(state: State, paint: Paint) -> String {
 /// Shows what was seen where it is not simply well.
 fn details(verdict: &Verdict) -> String {
     let told = verdict.checks.iter().filter(|check| check.state != State::Ok);
-    let line = |check: &crate::kind::Check| {
-        let help = check.help.iter().map(|help| format!("           help: {}\n", safe(help)));
-        format!("           {}\n{}", safe(&check.reason), help.collect::<String>())
+    let shown = |check: &crate::kind::Check| {
+        let help = check.help.iter().map(|help| format!("           help: {}\n", line(help)));
+        format!("           {}\n{}", line(&check.reason), help.collect::<String>())
     };
-    told.map(line).collect()
+    told.map(shown).collect()
 }
 
 fn flown(flight: &Flight, paint: Paint) -> String {
-    let mut out = format!("\nCanary {}\n", flight.label.id);
+    let mut out = format!("\nCanary {}\n", line(&flight.label.id));
     for station in &flight.stations {
         let seen = match (&station.latency, &station.reason) {
             (Some(latency), _) => format!("after {:.2} s", latency.as_secs_f64()),
             (None, reason) => reason.clone().unwrap_or_default(),
         };
         let what = what(station);
-        out.push_str(&format!("  {}  {what:10} {}  {}\n", word(station.state, paint), station.id, safe(&seen)));
+        out.push_str(&format!("  {}  {what:10} {}  {}\n", word(station.state, paint), line(&station.id), line(&seen)));
     }
-    out.extend(flight.left.iter().map(|left| format!("  left: {}\n", safe(left))));
+    out.extend(flight.left.iter().map(|left| format!("  left: {}\n", line(left))));
     out
 }
 

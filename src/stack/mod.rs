@@ -10,6 +10,7 @@ pub(crate) mod fake;
 mod fields;
 mod given;
 mod grants;
+pub mod harmless;
 pub mod ignore;
 mod links;
 pub mod load;

@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use super::harmless::{line, safe};
 use super::variables::is_short;
 
 pub use crate::diff::MASK;
@@ -54,11 +55,13 @@ impl Secrets {
     }
 }
 
-/// Returns how a secret may be written: as it is, escaped, and line by line.
+/// Returns how a secret may be written: as it is, escaped, made fit to be shown, and line by line.
 fn forms(secret: &str) -> Vec<String> {
     let unquoted = |text: String| text[1..text.len() - 1].to_owned();
     let lines = secret.lines().map(str::trim).filter(|line| line.chars().count() > 7);
-    let mut forms: Vec<String> = lines.map(str::to_owned).collect();
-    forms.extend([secret.to_owned(), unquoted(format!("{secret:?}")), unquoted(Value::from(secret).to_string())]);
+    let mut forms: Vec<String> = lines.flat_map(|line| [line.to_owned(), safe(line)]).collect();
+    for whole in [secret.to_owned(), safe(secret), line(secret)] {
+        forms.extend([unquoted(format!("{whole:?}")), unquoted(Value::from(whole.as_str()).to_string()), whole]);
+    }
     forms
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod fixture;
+pub(crate) mod hostile;
 pub(crate) mod listener;
 pub(crate) mod ministack;
 pub(crate) mod moto;

@@ -24,7 +24,7 @@ const TAGS_LIMIT: Duration = Duration::from_mins(1);
 pub(super) async fn describe(cx: &Cx) -> Result<api::TableDescription> {
     let answer = cx.aws.dynamodb().describe_table().table_name(cx.key.handle()).send().await;
     let table = answer.map_err(failed("DescribeTable"))?.table;
-    table.ok_or_else(|| KindError::not_found("the answer has no table"))
+    table.ok_or_else(|| KindError::lacking("DescribeTable", "table"))
 }
 
 pub(super) async fn tags_of(cx: &Cx, arn: &str) -> Result<Tags> {

@@ -20,7 +20,7 @@ pub(super) async fn get(cx: &Cx) -> Result<Role> {
 
 pub(super) async fn get_named(cx: &Cx, name: &str) -> Result<Role> {
     let answer = cx.aws.iam().get_role().role_name(name).send().await.map_err(failed("GetRole"))?;
-    answer.role.ok_or_else(|| KindError::not_found("the answer has no role"))
+    answer.role.filter(|role| !role.arn.is_empty()).ok_or_else(|| KindError::lacking("GetRole", "role"))
 }
 
 /// Reads a role, once for all that look at the same time.
@@ -78,7 +78,7 @@ pub(super) async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<Role> {
     };
     let call = || async {
         let answer = request().send().await.map_err(failed("CreateRole"))?;
-        answer.role.ok_or_else(|| KindError::not_found("the answer has no role"))
+        answer.role.filter(|role| !role.arn.is_empty()).ok_or_else(|| KindError::lacking("CreateRole", "role"))
     };
     let boundary = want.permissions_boundary.as_deref().unwrap_or_default();
     let passes = |error: &KindError| iam::is_new_principal(error) || is_new_policy(cx, boundary, error);

@@ -43,7 +43,8 @@ const RETIREMENT: &str = "AWS retired Kinesis Data Analytics for SQL: no new app
 pub(super) async fn describe(cx: &Cx) -> Result<ApplicationDetail> {
     let request = cx.aws.analytics().describe_application().application_name(cx.key.handle());
     let answer = request.send().await.map_err(failed("DescribeApplication"))?;
-    answer.application_detail.ok_or_else(|| KindError::not_found("the answer has no application"))
+    let application = answer.application_detail.filter(|application| !application.application_arn.is_empty());
+    application.ok_or_else(|| KindError::lacking("DescribeApplication", "application"))
 }
 
 /// Reads the tags of an application.

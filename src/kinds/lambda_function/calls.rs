@@ -46,7 +46,7 @@ pub(super) async fn policy(cx: &Cx) -> Result<String> {
 /// Returns the ARN without a version.
 pub(super) async fn arn(cx: &Cx) -> Result<String> {
     let arn = get(cx).await?.configuration.and_then(|function| function.function_arn);
-    arn.ok_or_else(|| KindError::not_found("the answer has no function"))
+    arn.ok_or_else(|| KindError::lacking("GetFunction", "function"))
 }
 
 fn not_yet(error: &KindError) -> bool {

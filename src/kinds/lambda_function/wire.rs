@@ -43,7 +43,7 @@ fn text(found: Option<&String>) -> String {
 /// was named or left out.
 pub(super) fn spec_of(answer: &GetFunctionOutput, policy: &str, tags: &Tags, want: Option<&Spec>) -> Result<Spec> {
     let Some(found) = answer.configuration.as_ref() else {
-        return Err(KindError::not_found("the answer has no function"));
+        return Err(KindError::lacking("GetFunction", "function"));
     };
     let architectures: Vec<_> =
         found.architectures().iter().filter_map(|architecture| maybe(Some(architecture.as_str()))).collect();

@@ -66,7 +66,7 @@ fn whole_entries(bytes: &[u8]) -> usize {
     end
 }
 
-fn broken(cause: &dyn std::fmt::Display) -> Fault {
+pub(super) fn broken(cause: &dyn std::fmt::Display) -> Fault {
     let hint = "`stackctl local reset` starts afresh";
     Fault::with_status(
         500,

@@ -31,7 +31,7 @@ use self::python::Python;
 use self::report::{Ending, Report, Status};
 use self::worker::{Launch, Worker};
 use crate::local::stall::Stall;
-use crate::local::{Call, Cloud, Fault, Settings};
+use crate::local::{Call, Cloud, Fault, Settings, private};
 
 pub(crate) use self::queue::resume;
 pub(super) use self::queue::{Queued, accept, start};
@@ -188,7 +188,7 @@ fn folder(prefix: &str, home: Option<PathBuf>) -> io::Result<TempDir> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(prefix);
     let Some(home) = home else { return builder.tempdir() };
-    fs_err::create_dir_all(&home)?;
+    private::make(&home)?;
     builder.tempdir_in(fs_err::canonicalize(home)?)
 }
 

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::super::{MASK, safe};
+use super::super::MASK;
+pub(super) use super::super::line;
 use crate::drift::{Class, Entry, Finding, Report};
 
 /// Longest text of a value or message on one line; what AWS holds can be of any length.
@@ -13,11 +14,6 @@ const SHORT: usize = 120;
 
 /// Longest message of an annotation or a result.
 const MESSAGE: usize = 1_000;
-
-/// Returns a text on one line, without control characters.
-pub(super) fn line(text: &str) -> String {
-    safe(text).replace(['\n', '\t', '\u{2028}', '\u{2029}'], " ")
-}
 
 /// Cuts a text that is very long, and says by how much.
 pub(super) fn clipped(text: &str, longest: usize) -> String {

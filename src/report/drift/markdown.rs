@@ -201,7 +201,7 @@ fn block(text: &str, language: &str) -> String {
 }
 
 /// Returns a code span that may stand in a table.
-fn code(text: &str) -> String {
+pub(in crate::report) fn code(text: &str) -> String {
     let text = clipped(&line(text), LINE);
     // In a table a bar ends the cell even in code, unless a backslash is before it, and only one.
     let text = text.replace("\\|", "\\\u{a6}").replace('|', "\\|");

@@ -11,11 +11,12 @@ mod sarif;
 mod text;
 
 #[cfg(test)]
-mod samples;
+pub(super) mod samples;
 
 pub use github::{annotations, outputs};
 pub use json::{json, schema};
 pub use junit::junit;
+pub(super) use markdown::code;
 pub use markdown::{COMMENT, SUMMARY, markdown};
 pub use masked::masked;
 pub use sarif::sarif;

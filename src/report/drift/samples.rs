@@ -9,7 +9,8 @@ use crate::drift::{Author, Class, Entry, Finding, Ignored, Outcome, Report, Unre
 use crate::kind::Halt;
 
 /// Escape sequences, markup of every format, commands, mentions and links.
-const HOSTILE: &str = "\u{1b}[31m|`</details><script>&\"'\n::error::x\n```\n@everyone [l](http://x) ]]>\u{0}\u{9b}%0A";
+pub(in crate::report) const HOSTILE: &str =
+    "\u{1b}[31m\u{202e}|`</details><script>&\"'\n::error::x\n```\n@everyone [l](http://x) ]]>\u{0}\u{9b}%0A";
 
 fn finding(class: Class, path: &str, wanted: Value, live: Value) -> Finding {
     Finding { class, path: path.into(), wanted, live, note: None, line: Some(7) }
@@ -216,7 +217,7 @@ fn values_made_to_do_harm() {
         annotations(&attacked()),
     ];
     for (at, shown) in shown.iter().enumerate() {
-        let bad = |letter: char| letter.is_control() && letter != '\n';
+        let bad = |letter: char| letter != '\n' && (letter.is_control() || letter == '\u{202e}');
         assert!(!shown.chars().any(bad), "format {at}: {shown}");
         assert!(shown.lines().all(|line| line.chars().count() < 6_000), "format {at}");
     }
@@ -227,7 +228,7 @@ fn values_made_to_do_harm() {
 }
 
 /// Tells whether all markup of a document is our own: outside of code there is nothing of the hostile text.
-fn inert(markdown: &str) -> bool {
+pub(in crate::report) fn inert(markdown: &str) -> bool {
     let mut fence: Option<String> = None;
     markdown.lines().all(|line| {
         let run: String = line.chars().take_while(|letter| *letter == '`').collect();
