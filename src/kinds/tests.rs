@@ -3,6 +3,7 @@
 mod dynamodb;
 mod ec2;
 mod sns;
+mod subscriptions;
 
 use std::sync::Arc;
 
