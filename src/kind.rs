@@ -356,6 +356,13 @@ pub trait Kind: Send + Sync + 'static {
         async { Ok(Vec::new()) }
     }
 
+    /// Tells whether an identifier that `owned` gave means the object with this spec, besides its own identifier.
+    #[must_use]
+    fn is_also(spec: &Self::Spec, physical: &str) -> bool {
+        let _ = (spec, physical);
+        false
+    }
+
     /// Looks the object up: by `key.physical` when known, else by name or, for kinds without names, by what `want` says.
     fn observe(
         cx: &Cx,
@@ -431,6 +438,11 @@ pub trait AnyKind: Send + Sync {
     fn renews(&self, changes: &[Change]) -> &'static [&'static str];
     /// See [`Kind::physical_of_arn`].
     fn physical_of_arn(&self, arn: &str) -> Option<String>;
+    /// See [`Kind::is_also`].
+    fn is_also(&self, spec: &Value, physical: &str) -> bool {
+        let _ = (spec, physical);
+        false
+    }
     /// See [`Kind::observe`].
     async fn observe(&self, cx: &Cx, want: Option<&Value>) -> Result<Option<Found>>;
     /// What it is on the way of data.

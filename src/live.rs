@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::aws::memo::Memo;
 use crate::aws::{Aws, Cx, index, marks};
-use crate::diff::is_unknown;
+use crate::diff::{diff, is_unknown, path_matches};
 use crate::kind::{AnyKind, Found, Halt, Key, KindError, Naming, Outputs, Owned, Place, Tagging, Tags};
 use crate::stack::reference::Reference;
 use crate::stack::resolve::fill;
@@ -282,11 +282,17 @@ async fn find(
     if !needs_want(resource) {
         return observe(None).await;
     }
-    // The tagging API lists what was deleted, too, for a while: the first one that is there counts.
+    // The tagging API lists what was deleted, too, for a while: what is there counts, and of that the first one that need
+    // not be replaced.
+    let mut other = None;
     for physical in ranked(&candidates(look.stack, resource, swept), want, look.stack, resource) {
-        if let Some(found) = observe(Some(physical)).await? {
-            return Ok(Some(found));
+        match observe(Some(physical)).await? {
+            Some(found) if fits(resource, want, &found) => return Ok(Some(found)),
+            found => other = other.or(found),
         }
+    }
+    if other.is_some() {
+        return Ok(other);
     }
     let alike = if is_unknown(want) { None } else { observe(None).await? };
     match (alike, look.given.get(&resource.id)) {
@@ -294,6 +300,15 @@ async fn find(
         (_, Some(given)) => observe(Some(given.clone())).await,
         (alike, None) => Ok(alike),
     }
+}
+
+/// Tells whether an object can become what is wanted without being replaced.
+fn fits(resource: &Resource, want: &Value, found: &Found) -> bool {
+    let changes = diff(resource.kind.fields(), &resource.ignore_changes, want, &found.spec);
+    let forced = resource.kind.replaces(want, &found.spec);
+    !changes
+        .iter()
+        .any(|change| change.forces_replacement || forced.iter().any(|path| path_matches(path, &change.path)))
 }
 
 fn candidates<'a>(stack: &Stack, resource: &Resource, swept: &'a [(&'static dyn AnyKind, Owned)]) -> Vec<&'a Owned> {
@@ -382,7 +397,13 @@ async fn orphans(
     let type_of = |id: &String| stack.resources.get(id).map(|resource| resource.kind.type_name());
     let claimed: BTreeSet<_> =
         found.iter().filter_map(|(id, found)| Some((type_of(id)?, found.physical.as_str()))).collect();
-    let left = swept.iter().filter(|(kind, owned)| !claimed.contains(&(kind.type_name(), owned.physical.as_str())));
+    let is_also = |kind: &dyn AnyKind, physical: &str| {
+        let mut same = found.iter().filter(|(id, _)| type_of(id) == Some(kind.type_name()));
+        same.any(|(_, found)| kind.is_also(&found.spec, physical))
+    };
+    let left = swept.iter().filter(|(kind, owned)| {
+        !claimed.contains(&(kind.type_name(), owned.physical.as_str())) && !is_also(*kind, &owned.physical)
+    });
     let looks = left.map(|(kind, owned)| async move {
         let id = marks::resource_of(&owned.tags).unwrap_or_default().to_owned();
         let key = Key {

@@ -28,6 +28,7 @@ mod saved;
 mod schema;
 mod send;
 mod stack_files;
+mod subscriptions;
 mod support;
 mod terraform;
 mod verify;

@@ -169,6 +169,10 @@ impl<K: Kind> AnyKind for Erased<K> {
         K::physical_of_arn(arn)
     }
 
+    fn is_also(&self, spec: &Value, physical: &str) -> bool {
+        parse::<K::Spec>(spec).is_ok_and(|spec| K::is_also(&spec, physical))
+    }
+
     async fn observe(&self, cx: &Cx, want: Option<&Value>) -> Result<Option<Found>> {
         let want: Option<K::Spec> = want.map(typed).transpose()?;
         let Some(seen) = K::observe(cx, want.as_ref()).await? else { return Ok(None) };

@@ -1,21 +1,24 @@
 //! Subscriptions to SNS topics (`facts/aws.md` 10b).
 //!
-//! SNS gives subscriptions no tags and pending ones no identity of their own, so the mark of ownership is a tag on the
-//! topic, see [`entry`], and a subscription is addressed by topic, protocol and a hash of its endpoint.
+//! SNS gives subscriptions no tags, so the mark of ownership is a tag on the topic, see [`entry`]; and an endpoint may be
+//! a secret, so a subscription is known by its ARN or by something that tells nothing of the endpoint, see [`address`].
 
+mod address;
 mod entry;
+mod find;
 mod peers;
 mod spec;
 
 use std::collections::{BTreeMap, HashMap};
 
-use aws_sdk_sns::types::Subscription;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use spec::{FilterScope, Protocol, Spec};
 
-use self::entry::{Entry, Handle};
+use self::address::{Address, Which};
+use self::entry::Entry;
+use self::find::{Sub, attributes_of, list};
 use super::sns_topic::{retag_topic, shared_tags, tags_of};
 use crate::aws::Cx;
 use crate::aws::error::{failed, found, gone};
@@ -35,11 +38,6 @@ pub struct SubscriptionOutputs {
     /// Amazon Resource Name; none while the subscription waits for its confirmation.
     pub arn: Option<String>,
 }
-
-/// What SNS's list shows instead of the ARN of a subscription that nobody has confirmed.
-const PENDING: &str = "PendingConfirmation";
-/// What it shows for a moment after Unsubscribe.
-const DELETED: &str = "Deleted";
 
 impl Kind for SnsSubscription {
     const TYPE: &'static str = "sns_subscription";
@@ -72,38 +70,44 @@ impl Kind for SnsSubscription {
         Ok(policy.collect())
     }
 
+    fn is_also(spec: &Spec, physical: &str) -> bool {
+        let digest = Which::digest(&spec.topic_arn, spec.protocol, &spec.endpoint);
+        Address::new(&spec.topic_arn, digest).to_string() == physical
+    }
+
     async fn observe(cx: &Cx, want: Option<&Spec>) -> Result<Option<Observed<Spec, SubscriptionOutputs>>> {
         let Some(topic) = topic_of(cx, want)? else { return Ok(None) };
-        let Some((tags, all)) = found(tokio::try_join!(topic_tags(cx, &topic), list(cx, &topic)))? else {
-            return Ok(None);
-        };
-        let ours = entry::of_resource(&topic, &tags, &cx.key.id);
-        let Some((handle, live)) = pick(cx, want, &topic, &ours, &all)? else { return Ok(None) };
-        let arn = confirmed(live);
-        let spec = match &arn {
-            Some(arn) => match found(attributes_of(cx, arn).await)? {
-                Some(attributes) => spec::read(&handle, live, &attributes)?,
+        let Some((tags, sub)) = found(look(cx, want, &topic).await)? else { return Ok(None) };
+        let Some(sub) = sub else { return Ok(None) };
+        let arn = sub.arn.as_ref().filter(|_| sub.confirmed);
+        let spec = match (arn, &sub.attributes) {
+            (Some(_), Some(attributes)) => spec::from_attributes(&spec::bare(&sub), attributes)?,
+            (Some(arn), None) => match found(attributes_of(cx, arn).await)? {
+                Some(attributes) => spec::from_attributes(&spec::bare(&sub), &attributes)?,
                 None => return Ok(None),
             },
-            // Nothing can be read of a pending subscription: take it for what it should be.
-            None => spec::pending(&handle, live, want),
+            // Not all can be read of a pending subscription: take it for what it should be.
+            (None, _) => spec::pending(&sub, want),
         };
         Ok(Some(Observed {
-            tags: marks_of(cx, &tags, &ours, &handle),
-            status: Some(if arn.is_some() { "confirmed" } else { "pending confirmation" }.to_owned()),
+            tags: marks_of(cx, &tags, &sub)?,
+            status: Some(if sub.confirmed { "confirmed" } else { "pending confirmation" }.to_owned()),
             halt: None,
-            outputs: SubscriptionOutputs { arn },
-            physical: handle.to_string(),
+            outputs: SubscriptionOutputs { arn: arn.cloned() },
+            physical: sub.address().to_string(),
             spec,
         }))
     }
 
     async fn owned(cx: &Cx) -> Result<Vec<Owned>> {
         let topics = super::sns_topic::topics_of_stack(cx).await?;
-        let entries = topics.iter().flat_map(|(arn, tags)| entry::all(arn, tags));
-        Ok(entries
-            .map(|(id, entry)| Owned { physical: entry.handle.to_string(), tags: entry.marks(&cx.key.stack, &id) })
-            .collect())
+        let entries =
+            topics.iter().flat_map(|(topic, tags)| entry::all(tags).into_iter().map(move |each| (topic, each)));
+        let owned = |(topic, entry): (&String, Entry)| Owned {
+            tags: entry.marks(&cx.key.stack),
+            physical: Address::new(topic, entry.which).to_string(),
+        };
+        Ok(entries.map(owned).collect())
     }
 }
 
@@ -115,44 +119,46 @@ impl Writes for SnsSubscription {
     const PASSES_TO: Option<&'static str> = Some("sns.amazonaws.com");
 
     async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<(String, SubscriptionOutputs)> {
-        let handle = Handle::of(&want.topic_arn, want.protocol, &want.endpoint);
-        let (topic_tags, all) = tokio::try_join!(tags_of(cx, &handle.topic), list(cx, &handle.topic))?;
-        let existing = find(&handle, &all);
-        let own_topic = marks::stack_of(&topic_tags) == Some(&cx.key.stack);
-        let known =
-            entry::of_resource(&handle.topic, &topic_tags, &cx.key.id).iter().any(|entry| entry.handle == handle);
-        if existing.is_some() && own_topic && !known {
-            return Err(KindError::new(
-                Class::Exists,
-                "the topic has this subscription already, and it is not this resource's",
-            ));
-        }
-        if own_topic {
-            // Before Subscribe, so that a crash in between leaves a mark without a subscription and never the reverse.
-            write_entry(cx, &handle, tags).await?;
+        let topic = &want.topic_arn;
+        let (topic_tags, all) = tokio::try_join!(tags_of(cx, topic), list(cx, topic))?;
+        let marker = if marks::stack_of(&topic_tags) == Some(&cx.key.stack) {
+            Some(Marker::new(cx, want, &entry::all(&topic_tags), &all).await?)
         } else {
             cx.note("the topic is not of this stack, so the subscription cannot be marked: removed from the file, it will stay in AWS");
-        }
-        let arn = match existing.map(confirmed) {
-            Some(arn) => arn,
-            None => Some(subscribe(cx, want).await?),
+            None
         };
-        let Some(arn) = arn else { return Ok((handle.to_string(), SubscriptionOutputs { arn: None })) };
+        let known = marker.as_ref().and_then(|marker| marker.known.as_ref());
+        let existing = known.or_else(|| all.iter().find(|sub| sub.is_of(want)));
+        let arn = match (existing.and_then(|sub| sub.arn.clone()), &marker) {
+            (Some(arn), _) => arn,
+            (None, None) => subscribe(cx, want).await?,
+            (None, Some(marker)) => {
+                // Before Subscribe, so that a crash in between leaves a mark without a subscription and never the reverse.
+                let digest = Which::digest(topic, want.protocol, &want.endpoint);
+                write_entry(cx, topic, &Entry::new(&cx.key.id, marker.number, digest, tags)).await?;
+                subscribe(cx, want).await?
+            }
+        };
+        if let Some(marker) = &marker {
+            write_entry(cx, topic, &Entry::new(&cx.key.id, marker.number, Address::parse(&arn)?.which, tags)).await?;
+        }
         let attributes = wait_visible(cx, &arn).await?;
-        if attributes.get("PendingConfirmation").is_some_and(|text| text == "true") {
+        if find::is_pending(&attributes) {
             cx.note("pending: the owner of the endpoint has to confirm the subscription");
-            return Ok((handle.to_string(), SubscriptionOutputs { arn: None }));
+            return Ok((arn, SubscriptionOutputs { arn: None }));
         }
         converge(cx, &arn, want, &spec::from_attributes(want, &attributes)?).await?;
-        Ok((handle.to_string(), SubscriptionOutputs { arn: Some(arn) }))
+        Ok((arn.clone(), SubscriptionOutputs { arn: Some(arn) }))
     }
 
     async fn update(cx: &Cx, want: &Spec, found: &Spec, changes: &Changes<'_>) -> Result<()> {
         let want = &changes.target(want, found)?;
-        let handle = Handle::of(&want.topic_arn, want.protocol, &want.endpoint);
-        let all = list(cx, &handle.topic).await?;
-        let live = find(&handle, &all).ok_or_else(|| KindError::not_found("the subscription is gone"))?;
-        match confirmed(live) {
+        let live = match physical(cx)? {
+            Some(address) => find::at(cx, &address, Some(want), &[]).await?,
+            None => list(cx, &want.topic_arn).await?.into_iter().find(|sub| sub.is_of(want)),
+        };
+        let live = live.ok_or_else(|| KindError::not_found("the subscription is gone"))?;
+        match live.arn.filter(|_| live.confirmed) {
             Some(arn) => converge(cx, &arn, want, found).await,
             None => Err(KindError::new(Class::Busy, "a subscription cannot be changed before it is confirmed")
                 .hint("confirm it at its endpoint, then run the same command again")),
@@ -160,146 +166,147 @@ impl Writes for SnsSubscription {
     }
 
     async fn delete(cx: &Cx) -> Result<()> {
-        let Some(handle) = physical(cx)? else { return Ok(()) };
-        let all = found(list(cx, &handle.topic).await)?.unwrap_or_default();
-        match find(&handle, &all).map(confirmed) {
-            Some(Some(arn)) => unsubscribe(cx, &arn).await?,
-            Some(None) => cx.note("nobody has confirmed the subscription: SNS forgets it by itself within days"),
+        let Some(address) = physical(cx)? else { return Ok(()) };
+        let Some(tags) = found(tags_of(cx, &address.topic).await)? else { return Ok(()) };
+        let marks = entry::all(&tags);
+        let live = find::at(cx, &address, None, &marks).await?;
+        match &live {
+            Some(Sub { arn: Some(arn), confirmed: true, .. }) => unsubscribe(cx, arn).await?,
+            Some(_) => cx.note("nobody has confirmed the subscription: SNS forgets it by itself within days"),
             None => {}
         }
-        let key = entry::tag_key(&cx.key.id, &handle);
-        let present = found(tags_of(cx, &handle.topic).await)?.is_some_and(|tags| tags.contains_key(&key));
-        if present {
-            return gone(retag_topic(cx, &handle.topic, &Tags::new(), &[key]).await);
-        }
-        Ok(())
+        let names = live.iter().flat_map(|sub| [sub.id(), Some(sub.digest())]).flatten();
+        let names: Vec<Which> = names.chain([address.which]).collect();
+        let own = marks.iter().filter(|entry| entry.id == cx.key.id && names.contains(&entry.which));
+        let keys: Vec<String> = own.map(Entry::key).collect();
+        gone(retag_topic(cx, &address.topic, &Tags::new(), &keys).await)
     }
 
     async fn retag(cx: &Cx, set: &Tags, remove: &[String]) -> Result<()> {
-        let Some(handle) = physical(cx)? else { return Err(KindError::not_found("the subscription is not known")) };
-        let tags = tags_of(cx, &handle.topic).await?;
+        let Some(address) = physical(cx)? else { return Err(KindError::not_found("the subscription is not known")) };
+        let tags = tags_of(cx, &address.topic).await?;
         if marks::stack_of(&tags) != Some(&cx.key.stack) {
             cx.note("the topic is not of this stack, so the subscription cannot be marked");
             return Ok(());
         }
-        let before: Vec<_> =
-            entry::all(&handle.topic, &tags).into_iter().filter(|(_, entry)| entry.handle == handle).collect();
-        let own = before.iter().find(|(id, _)| *id == cx.key.id).or(before.first());
-        let mut marks = own.map(|(_, entry)| entry.marks(&cx.key.stack, &cx.key.id)).unwrap_or_default();
-        marks.retain(|key, _| !remove.contains(key));
-        marks.extend(set.clone());
-        write_entry(cx, &handle, &marks).await?;
-        // The mark of a former id, once the new one is there.
-        let former = before.iter().filter(|(id, _)| *id != cx.key.id).map(|(id, _)| entry::tag_key(id, &handle));
-        let former: Vec<String> = former.collect();
-        if former.is_empty() { Ok(()) } else { retag_topic(cx, &handle.topic, &Tags::new(), &former).await }
+        let marks = entry::all(&tags);
+        let before = marks_at(cx, &address, &marks).await?;
+        let own = before.iter().find(|entry| entry.id == cx.key.id);
+        let mut kept = own.or(before.first()).map(|entry| entry.marks(&cx.key.stack)).unwrap_or_default();
+        kept.retain(|key, _| !remove.contains(key));
+        kept.extend(set.clone());
+        let is_left = remove.iter().any(|key| key == marks::STACK);
+        let number = own.map_or_else(|| entry::free_number(&marks, &cx.key.id), |entry| entry.number);
+        let mark = Entry::new(&cx.key.id, number, address.which.clone(), &kept);
+        if !is_left {
+            write_entry(cx, &address.topic, &mark).await?;
+        }
+        // The mark of a former id, once the new one is there; all of them when the stack lets go of the subscription.
+        let former = before.iter().map(|entry| entry.key()).filter(|key| is_left || *key != mark.key());
+        retag_topic(cx, &address.topic, &Tags::new(), &former.collect::<Vec<_>>()).await
+    }
+}
+
+/// What is known before a subscription of ours is made: which mark it gets, and whether it is there already.
+struct Marker {
+    number: u16,
+    known: Option<Sub>,
+}
+
+impl Marker {
+    async fn new(cx: &Cx, want: &Spec, marks: &[Entry], all: &[Sub]) -> Result<Self> {
+        let marked = find::marked(cx, &want.topic_arn, Some(want), marks, all).await?;
+        let known = marked.iter().find(|(_, sub)| sub.as_ref().is_some_and(|sub| sub.is_of(want)));
+        if known.is_none() && all.iter().any(|sub| sub.is_of(want)) {
+            return Err(KindError::new(
+                Class::Exists,
+                "the topic has this subscription already, and it is not this resource's",
+            ));
+        }
+        let number = known.map_or_else(|| find::number_for(&cx.key.id, &marked, marks), |(entry, _)| entry.number);
+        Ok(Self { number, known: known.and_then(|(_, sub)| sub.clone()) })
     }
 }
 
 /// Lists the subscriptions of a topic, whoever made them; those that nobody has confirmed are only wishes of others.
 pub(super) async fn of_topic(cx: &Cx, topic: &str) -> Result<Vec<Child>> {
     let all = found(list(cx, topic).await)?.unwrap_or_default();
-    let child = |live: &Subscription| {
-        let protocol = Protocol::parse(live.protocol.as_deref()?)?;
-        let handle = Handle::of(topic, protocol, live.endpoint.as_deref().unwrap_or_default());
-        Some(Child { kind: SnsSubscription::TYPE, physical: handle.to_string() })
-    };
-    Ok(all.iter().filter(|live| confirmed(live).is_some()).filter_map(child).collect())
+    let child = |sub: Sub| Child { kind: SnsSubscription::TYPE, physical: sub.address().to_string() };
+    Ok(all.into_iter().filter(|sub| sub.confirmed).map(child).collect())
 }
 
 /// Returns the topic to look at; none while it is not known.
 fn topic_of(cx: &Cx, want: Option<&Spec>) -> Result<Option<String>> {
-    if let Some(handle) = physical(cx)? {
-        return Ok(Some(handle.topic));
+    if let Some(address) = physical(cx)? {
+        return Ok(Some(address.topic));
     }
     Ok(want.map(|want| want.topic_arn.clone()).filter(|topic| !topic.contains("${")))
+}
+
+/// Looks for the resource's subscription: the one asked for, else what is marked and wanted. Returns the topic's tags, too.
+async fn look(cx: &Cx, want: Option<&Spec>, topic: &str) -> Result<(Tags, Option<Sub>)> {
+    if let Some(address) = physical(cx)? {
+        let tags = topic_tags(cx, topic).await?;
+        let sub = find::at(cx, &address, want, &entry::all(&tags)).await?;
+        return Ok((tags, sub));
+    }
+    let (tags, all) = tokio::try_join!(topic_tags(cx, topic), list(cx, topic))?;
+    let marked = find::marked(cx, topic, want, &entry::all(&tags), &all).await?;
+    Ok((tags, find::pick(want, &marked, &all)))
 }
 
 /// Reads the topic's tags: by the index where the mark in them is as it should be.
 async fn topic_tags(cx: &Cx, topic: &str) -> Result<Tags> {
     if let Some(expected) = cx.expected()
         && let Some(tags) = index::candidate(cx, topic).await
-        && entry::of_resource(topic, &tags, &cx.key.id)
-            .iter()
-            .any(|entry| entry.marks(&cx.key.stack, &cx.key.id) == *expected)
+        && entry::all(&tags).iter().any(|entry| entry.which.is_exact() && entry.marks(&cx.key.stack) == *expected)
     {
         return Ok(tags);
     }
     shared_tags(cx, topic).await
 }
 
-fn physical(cx: &Cx) -> Result<Option<Handle>> {
-    cx.key.physical.as_deref().map(Handle::parse).transpose()
-}
-
-async fn list(cx: &Cx, topic: &str) -> Result<Vec<Subscription>> {
-    let mut pages = cx.aws.sns().list_subscriptions_by_topic().topic_arn(topic).into_paginator().send();
-    let mut all = Vec::new();
-    while let Some(page) = pages.next().await {
-        let page = page.map_err(failed("ListSubscriptionsByTopic"))?.subscriptions.unwrap_or_default();
-        all.extend(page.into_iter().filter(|each| each.subscription_arn.as_deref() != Some(DELETED)));
-    }
-    Ok(all)
-}
-
-fn find<'a>(handle: &Handle, all: &'a [Subscription]) -> Option<&'a Subscription> {
-    all.iter().find(|each| {
-        let (protocol, endpoint) = (each.protocol.as_deref(), each.endpoint.as_deref());
-        protocol == Some(handle.protocol.word())
-            && Handle::of(&handle.topic, handle.protocol, endpoint.unwrap_or_default()) == *handle
-    })
-}
-
-/// Finds the resource's subscription: the one asked for, else what is wanted, else what bears its mark.
-fn pick<'a>(
-    cx: &Cx,
-    want: Option<&Spec>,
-    topic: &str,
-    ours: &[Entry],
-    all: &'a [Subscription],
-) -> Result<Option<(Handle, &'a Subscription)>> {
-    let wanted = want.filter(|want| want.topic_arn == topic && !want.endpoint.contains("${"));
-    let wanted = wanted.map(|want| Handle::of(topic, want.protocol, &want.endpoint));
-    let marked = |handle: &Handle| ours.iter().any(|entry| entry.handle == *handle);
-    let candidates = if let Some(handle) = physical(cx)? {
-        vec![handle]
-    } else {
-        let others = ours.iter().map(|entry| entry.handle.clone());
-        let (first, last): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|handle| marked(handle));
-        first.into_iter().chain(others).chain(last).collect()
-    };
-    Ok(candidates.into_iter().find_map(|handle| find(&handle, all).map(|live| (handle, live))))
+fn physical(cx: &Cx) -> Result<Option<Address>> {
+    cx.key.physical.as_deref().map(Address::parse).transpose()
 }
 
 /// Returns the marks of a subscription, read from its topic's tags. A topic of another stack keeps no marks for us;
 /// there the subscription that the file describes is taken for ours.
-fn marks_of(cx: &Cx, topic_tags: &Tags, ours: &[Entry], handle: &Handle) -> Tags {
-    if let Some(entry) = ours.iter().find(|entry| entry.handle == *handle) {
-        return entry.marks(&cx.key.stack, &cx.key.id);
+fn marks_of(cx: &Cx, topic_tags: &Tags, sub: &Sub) -> Result<Tags> {
+    let marks = entry::all(topic_tags);
+    let asked = physical(cx)?.map(|address| address.which);
+    let exact = sub.id();
+    let exact = exact.filter(|id| marks.iter().any(|entry| entry.which == *id)).or(asked);
+    let all = entry::of(&marks, exact.as_ref(), &cx.key.id, &sub.digest());
+    if let Some(entry) = all.iter().find(|entry| entry.id == cx.key.id).or(all.first()) {
+        let mut tags = entry.marks(&cx.key.stack);
+        if sub.arn.is_some() && !entry.which.is_exact() {
+            // The mark is not complete yet: an update of tags writes the rest of it.
+            tags.remove(marks::RESOURCE);
+        }
+        return Ok(tags);
     }
     if marks::stack_of(topic_tags) == Some(&cx.key.stack) {
-        return entry::all(&handle.topic, topic_tags)
-            .into_iter()
-            .find(|(_, entry)| entry.handle == *handle)
-            .map(|(id, entry)| entry.marks(&cx.key.stack, &id))
-            .unwrap_or_default();
+        return Ok(Tags::new());
     }
     let marks = [(marks::STACK, &cx.key.stack), (marks::RESOURCE, &cx.key.id)];
-    marks.into_iter().map(|(key, value)| (key.to_owned(), value.clone())).collect()
+    Ok(marks.into_iter().map(|(key, value)| (key.to_owned(), value.clone())).collect())
 }
 
-async fn write_entry(cx: &Cx, handle: &Handle, marks: &Tags) -> Result<()> {
-    let tag = Entry::new(handle.clone(), marks).tag(&cx.key.id);
-    retag_topic(cx, &handle.topic, &Tags::from([tag]), &[]).await
+/// Lists the marks of what an address names.
+async fn marks_at<'a>(cx: &Cx, address: &Address, marks: &'a [Entry]) -> Result<Vec<&'a Entry>> {
+    // Only a mark that is not complete yet has to be told by the endpoint.
+    let is_open = |entry: &Entry| entry.id == cx.key.id && !entry.which.is_exact();
+    let live = match address.which.is_exact() && marks.iter().any(is_open) {
+        true => find::at(cx, address, None, marks).await?,
+        false => None,
+    };
+    let digest = live.map_or_else(|| address.which.clone(), |sub| sub.digest());
+    Ok(entry::of(marks, Some(&address.which), &cx.key.id, &digest))
 }
 
-fn confirmed(live: &Subscription) -> Option<String> {
-    live.subscription_arn.clone().filter(|arn| arn != PENDING)
-}
-
-async fn attributes_of(cx: &Cx, arn: &str) -> Result<HashMap<String, String>> {
-    let answer = cx.aws.sns().get_subscription_attributes().subscription_arn(arn).send().await;
-    Ok(answer.map_err(failed("GetSubscriptionAttributes"))?.attributes.unwrap_or_default())
+async fn write_entry(cx: &Cx, topic: &str, entry: &Entry) -> Result<()> {
+    retag_topic(cx, topic, &Tags::from([entry.tag()]), &[]).await
 }
 
 /// Reads the attributes of a subscription, which may not be there in the moment after Subscribe.
@@ -383,52 +390,84 @@ mod tests {
 
     const TOPIC: &str = "arn:aws:sns:us-east-1:123456789012:t";
 
-    fn cx(physical: Option<&Handle>) -> Cx {
+    fn cx(physical: Option<String>) -> Cx {
         let place = Place { partition: "aws".into(), region: "us-east-1".into(), account: "123456789012".into() };
         let config = aws_types::SdkConfig::builder().build();
-        let physical = physical.map(Handle::to_string);
         let key = Key { stack: "s".into(), id: "phone".into(), name: "phone".into(), physical };
         Cx::new(Arc::new(Aws::new(config, place, true)), key)
     }
 
-    fn want(endpoint: &str) -> Spec {
-        serde_json::from_value(json!({"topic_arn": TOPIC, "protocol": "sms", "endpoint": endpoint})).unwrap()
+    fn sub(arn: Option<&str>) -> Sub {
+        Sub {
+            topic: TOPIC.to_owned(),
+            arn: arn.map(|id| format!("{TOPIC}:{id}")),
+            protocol: Protocol::Sms,
+            endpoint: "+79990000000".to_owned(),
+            confirmed: arn.is_some(),
+            attributes: None,
+        }
     }
 
-    fn live(endpoint: &str, arn: &str) -> Subscription {
-        Subscription::builder().subscription_arn(arn).protocol("sms").endpoint(endpoint).build()
+    /// Returns the topic's tags with these marks, by the ids of their resources.
+    fn topic(marks: &[(&str, Which)]) -> Tags {
+        let own = (marks::STACK.to_owned(), "s".to_owned());
+        let entry = |(id, which): &(&str, Which)| Entry::new(id, 1, which.clone(), &Tags::new()).tag();
+        marks.iter().map(entry).chain([own]).collect()
     }
 
-    fn handle(endpoint: &str) -> Handle {
-        Handle::of(TOPIC, Protocol::Sms, endpoint)
+    fn id(text: &str) -> Which {
+        Which::Id(text.to_owned())
+    }
+
+    /// Returns the marks that a look sees, as stack and resource.
+    fn seen(asked: Option<&Address>, topic_tags: &Tags, sub: &Sub) -> [Option<String>; 2] {
+        let tags = marks_of(&cx(asked.map(Address::to_string)), topic_tags, sub).unwrap();
+        [marks::stack_of(&tags), marks::resource_of(&tags)].map(|mark| mark.map(str::to_owned))
+    }
+
+    fn whose(resource: &str) -> [Option<String>; 2] {
+        [Some("s".to_owned()), Some(resource.to_owned())]
     }
 
     #[test]
-    fn the_marked_subscription_is_found_before_the_wanted_one() {
-        let all = [live("+70000000001", "arn:1"), live("+70000000002", PENDING)];
-        let ours = [Entry::new(handle("+70000000002"), &Tags::new())];
-        let picked = |want: &Spec, ours: &[Entry]| {
-            let picked = pick(&cx(None), Some(want), TOPIC, ours, &all).unwrap();
-            picked.and_then(|(_, live)| live.endpoint.clone())
-        };
-        assert_eq!(picked(&want("+70000000001"), &ours).unwrap(), "+70000000002");
-        assert_eq!(picked(&want("+70000000001"), &[]).unwrap(), "+70000000001");
-        assert_eq!(picked(&want("+70000000003"), &[]), None);
-        assert_eq!(picked(&want("${var.later}"), &[]), None);
+    fn a_complete_mark_says_whose_it_is() {
+        let live = sub(Some("1"));
+        assert_eq!(seen(None, &topic(&[("phone", id("1"))]), &live), whose("phone"));
+        assert_eq!(seen(None, &topic(&[("other", id("1"))]), &live), whose("other"));
+        assert_eq!(seen(None, &topic(&[("phone", id("2"))]), &live), [None, None]);
+        assert_eq!(seen(None, &topic(&[("phone", live.digest()), ("other", id("1"))]), &live), whose("other"));
     }
 
     #[test]
-    fn a_known_handle_is_not_exchanged_for_another() {
-        let all = [live("+70000000001", "arn:1")];
-        let gone = handle("+70000000009");
-        assert!(pick(&cx(Some(&gone)), Some(&want("+70000000001")), TOPIC, &[], &all).unwrap().is_none());
+    fn a_mark_with_a_digest_is_complete_only_while_there_is_no_arn() {
+        let tags = topic(&[("phone", sub(None).digest())]);
+        assert_eq!(seen(None, &tags, &sub(None)), whose("phone"));
+        assert_eq!(seen(None, &tags, &sub(Some("1"))), [Some("s".to_owned()), None]);
+        assert_eq!(seen(Some(&sub(Some("1")).address()), &tags, &sub(Some("1"))), [Some("s".to_owned()), None]);
+    }
+
+    #[test]
+    fn a_digest_of_another_resource_counts_only_when_it_was_asked_for() {
+        let (live, tags) = (sub(Some("1")), topic(&[("other", sub(None).digest())]));
+        assert_eq!(seen(None, &tags, &live), [None, None]);
+        assert_eq!(seen(Some(&live.address()), &tags, &live), [None, None]);
+        assert_eq!(seen(Some(&sub(None).address()), &tags, &live), [Some("s".to_owned()), None]);
     }
 
     #[test]
     fn without_a_mark_on_our_topic_it_is_foreign() {
-        let own = Tags::from([(marks::STACK.to_owned(), "s".to_owned())]);
-        assert_eq!(marks_of(&cx(None), &own, &[], &handle("+7")), Tags::new());
-        let elsewhere = marks_of(&cx(None), &Tags::new(), &[], &handle("+7"));
-        assert_eq!(marks::resource_of(&elsewhere), Some("phone"));
+        assert_eq!(seen(None, &topic(&[]), &sub(Some("1"))), [None, None]);
+        assert_eq!(seen(None, &Tags::new(), &sub(Some("1"))), whose("phone"));
+    }
+
+    #[test]
+    fn a_digest_is_also_the_name_of_what_it_fits() {
+        let spec = |endpoint: &str| -> Spec {
+            serde_json::from_value(json!({"topic_arn": TOPIC, "protocol": "sms", "endpoint": endpoint})).unwrap()
+        };
+        let digest = sub(None).address().to_string();
+        assert!(SnsSubscription::is_also(&spec("+79990000000"), &digest));
+        assert!(!SnsSubscription::is_also(&spec("+79990000001"), &digest));
+        assert!(!SnsSubscription::is_also(&spec("+79990000000"), &sub(Some("1")).address().to_string()));
     }
 }

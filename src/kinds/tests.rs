@@ -5,6 +5,7 @@ mod ec2;
 mod iam;
 mod permits;
 mod sns;
+mod subscriptions;
 
 use std::sync::Arc;
 

@@ -150,7 +150,7 @@ fn wait(process: &mut Child) -> Option<i32> {
 }
 
 /// Replaces what AWS makes up anew for each object.
-fn without_ids(name: &str) -> String {
+pub(crate) fn without_ids(name: &str) -> String {
     let made_up = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(i|sg|sgr|vol|sir)-[0-9a-f]{8,17}";
     regex::Regex::new(made_up).unwrap().replace_all(name, "#$2").into_owned()
 }

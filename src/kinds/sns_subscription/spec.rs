@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_sns::types::Subscription;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Attributes;
-use super::entry::Handle;
+use super::find::Sub;
 use crate::kind::{Fault, Result};
 use crate::kinds::json::{JsonObject, object};
 
@@ -191,11 +190,6 @@ pub(super) fn attributes(spec: &Spec) -> Attributes {
     all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
-/// Reads a confirmed subscription.
-pub(super) fn read(handle: &Handle, live: &Subscription, attributes: &HashMap<String, String>) -> Result<Spec> {
-    from_attributes(&bare(handle, live), attributes)
-}
-
 /// Reads the attributes of a subscription whose triple is known.
 pub(super) fn from_attributes(triple: &Spec, attributes: &HashMap<String, String>) -> Result<Spec> {
     let object = |name: &str| JsonObject::from_answer(attributes.get(name));
@@ -217,9 +211,9 @@ pub(super) fn from_attributes(triple: &Spec, attributes: &HashMap<String, String
     })
 }
 
-/// Describes a pending subscription, of which nothing but the triple can be read: the rest is taken as wanted.
-pub(super) fn pending(handle: &Handle, live: &Subscription, want: Option<&Spec>) -> Spec {
-    let bare = bare(handle, live);
+/// Describes a pending subscription, of which only the triple is sure to be read: the rest is taken as wanted.
+pub(super) fn pending(sub: &Sub, want: Option<&Spec>) -> Spec {
+    let bare = bare(sub);
     match want {
         Some(want) => {
             Spec { topic_arn: bare.topic_arn, protocol: bare.protocol, endpoint: bare.endpoint, ..want.clone() }
@@ -228,11 +222,12 @@ pub(super) fn pending(handle: &Handle, live: &Subscription, want: Option<&Spec>)
     }
 }
 
-fn bare(handle: &Handle, live: &Subscription) -> Spec {
+/// Describes a subscription of which nothing but the triple is known.
+pub(super) fn bare(sub: &Sub) -> Spec {
     Spec {
-        topic_arn: handle.topic.clone(),
-        protocol: handle.protocol,
-        endpoint: live.endpoint.clone().unwrap_or_default(),
+        topic_arn: sub.topic.clone(),
+        protocol: sub.protocol,
+        endpoint: sub.endpoint.clone(),
         filter_policy: None,
         filter_policy_scope: FilterScope::default(),
         raw_message_delivery: false,

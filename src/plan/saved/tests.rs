@@ -52,7 +52,7 @@ impl World {
             ..Found::default()
         };
         let gone = Found {
-            physical: "topic|sms|0123456789abcdef".to_owned(),
+            physical: "topic|sms|01ef".to_owned(),
             spec: json!({"endpoint": "Zformer"}),
             tags: [pair("stackctl:stack", "small"), pair("stackctl:resource", "gone"), pair("n", "Zformer")].into(),
             ..Found::default()
