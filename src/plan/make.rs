@@ -88,7 +88,7 @@ impl Planner<'_> {
         if self.selected.contains(&resource.id) && !self.is_unreadable(&resource.id) {
             if self.goal.destroy { self.destroy(resource, &mut step) } else { self.converge(resource, &mut step) }
         }
-        self.guard(resource.protect, &step);
+        self.guard(&step);
         self.note_outputs(resource, &step);
         self.steps.push(step);
     }
@@ -171,9 +171,8 @@ impl Planner<'_> {
 
     /// Returns the object that a resource was under its former name.
     fn predecessor(&self, resource: &Resource) -> Option<&Orphan> {
-        let is_of = |id: &String| *id == resource.id || self.stack.moved.get(id) == Some(&resource.id);
-        let same = |orphan: &&Orphan| is_of(&orphan.id) && orphan.kind.type_name() == resource.kind.type_name();
-        self.live.orphans.iter().find(same)
+        let marked = |orphan: &Orphan| self.stack.marked_for(&orphan.id, orphan.kind).map(|marked| &marked.id);
+        self.live.orphans.iter().find(|orphan| marked(orphan) == Some(&resource.id))
     }
 
     /// Checks that an object is the stack's, or is to become so; says what is in the way otherwise.
@@ -297,14 +296,16 @@ impl Planner<'_> {
         if found.tags.get(marks::SPEC) == Some(&hash) { Reason::Drift } else { Reason::Pending }
     }
 
-    fn guard(&mut self, protect: bool, step: &Step) {
-        let marked = step.found.as_ref().is_some_and(|found| marks::is_set(&found.tags, marks::PROTECT));
-        if !step.action.deletes() || !(protect || (marked && !step.in_file)) {
+    /// Stops the plan where it would delete what is protected: by the file, or by its mark once the file is silent.
+    fn guard(&mut self, step: &Step) {
+        let resource = self.stack.marked_for(&step.id, step.kind);
+        let protect = resource.map_or_else(|| has_mark(step.found.as_ref(), marks::PROTECT), |listed| listed.protect);
+        if !step.action.deletes() || !protect {
             return;
         }
-        let help = match step.in_file {
-            true => "set `protect: false` on the resource, apply, and plan again",
-            false => "put it back into the file with `protect: false`, apply, and remove it again",
+        let help = match resource {
+            Some(_) => "set `protect: false` on the resource, apply, and plan again",
+            None => "put it back into the file with `protect: false`, apply, and remove it again",
         };
         let old = step.physical.as_ref().unwrap_or(&step.name);
         self.blocked.push(Blocked {
@@ -312,6 +313,15 @@ impl Planner<'_> {
             message: format!("it is protected, and the plan would delete the {} `{old}`", step.kind.title()),
             help: help.to_owned(),
         });
+    }
+
+    /// Tells whether an orphan stays. If a broken off replacement left it behind, the file says so, as if nothing had
+    /// broken off.
+    fn is_retained(&self, orphan: &Orphan) -> bool {
+        match self.stack.marked_for(&orphan.id, orphan.kind) {
+            Some(resource) => self.goal.destroy && resource.retain,
+            None => has_mark(Some(&orphan.found), marks::RETAIN),
+        }
     }
 
     /// Remembers which outputs later steps may count on.
@@ -341,8 +351,8 @@ impl Planner<'_> {
             if left_out || replaced.contains(&(orphan.kind.type_name(), orphan.found.physical.clone())) {
                 continue;
             }
-            let step = orphan_step(orphan, self.goal.destroy);
-            self.guard(false, &step);
+            let step = orphan_step(orphan, self.is_retained(orphan), self.goal.destroy);
+            self.guard(&step);
             self.steps.push(step);
         }
     }
@@ -392,8 +402,11 @@ fn blank(resource: &Resource, want: Value, found: Option<Found>) -> Step {
     }
 }
 
-fn orphan_step(orphan: &Orphan, destroy: bool) -> Step {
-    let retained = marks::is_set(&orphan.found.tags, marks::RETAIN);
+fn has_mark(found: Option<&Found>, mark: &str) -> bool {
+    found.is_some_and(|found| marks::is_set(&found.tags, mark))
+}
+
+fn orphan_step(orphan: &Orphan, retained: bool, destroy: bool) -> Step {
     let (action, reason) = match (retained, destroy) {
         (true, _) => (Action::Leave, Reason::Retained),
         (false, true) => (Action::Delete, Reason::Destroyed),

@@ -65,6 +65,21 @@ async fn an_interrupted_replacement_is_finished_without_a_third_object() {
     assert_eq!(bench.owned(), ["part part-1 as s", "part part-3 as a"]);
 }
 
+/// The marks on the old object are from before: the file alone says whether it may go, as if nothing had broken off.
+#[tokio::test]
+async fn an_interrupted_replacement_of_what_is_retained_or_was_protected_is_finished() {
+    for (before, now) in [("retain: true", "retain: true"), ("protect: true", "protect: false")] {
+        let bench = Bench::new();
+        bench.converge(&bench.stack(&format!("a: {{type: part, fixed: x, {before}}}"))).await;
+        let next = bench.stack(&format!("a: {{type: part, fixed: y, {now}}}"));
+        bench.cloud.fault("delete", "a", Fault::Fail);
+        assert!(!bench.apply(&next).await.is_complete());
+        bench.converge(&next).await;
+        assert_eq!(bench.cloud.with(|contents| contents.objects.len()), 1, "{before}");
+        assert_eq!(bench.owned(), ["part part-2 as a"]);
+    }
+}
+
 #[tokio::test]
 async fn an_interrupted_renaming_is_finished() {
     let bench = Bench::new();
