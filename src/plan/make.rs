@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Action, Blocked, Goal, Plan, Reason, Step, resolve_outputs, shield, ties};
 use crate::aws::marks;
-use crate::diff::{Change, diff, with_ignored};
+use crate::diff::{Change, diff, is_unknown, with_ignored};
 use crate::graph::Graph;
 use crate::kind::{AnyKind, Found, Outputs, Place, Tagging, Tags};
 use crate::live::{self, Extra, Live, Orphan};
@@ -213,7 +213,8 @@ impl Planner<'_> {
             step.changes.iter().filter(|change| change.forces_replacement).map(|change| change.path.clone()).collect();
         let requested = self.goal.replace.contains(&resource.id);
         let (set, remove) = marks::tag_changes(&live::tags(self.stack, resource), &found.tags);
-        let tags_differ = !set.is_empty() || !remove.is_empty() || live::is_unmarked(resource, found);
+        let unmarked = live::is_unmarked(resource, found) || self.is_stale(resource, step, found);
+        let tags_differ = !set.is_empty() || !remove.is_empty() || unmarked;
         if !paths.is_empty() || requested {
             let collides = kind.collides(&step.want, &found.spec) || self.needs_gap(&resource.id);
             step.action = if collides { Action::DeleteCreate } else { Action::CreateDelete };
@@ -237,6 +238,13 @@ impl Planner<'_> {
                 step.reasons.insert(1, Reason::Astray);
             }
         }
+    }
+
+    /// Tells whether an object has all that is wanted, and the mark of something else: an update broke off before its
+    /// mark, or the file came round to what was done by hand. A later difference would be laid to the file.
+    fn is_stale(&self, resource: &Resource, step: &Step, found: &Found) -> bool {
+        let applied = found.tags.get(marks::SPEC).filter(|_| step.changes.is_empty() && !is_unknown(&step.want));
+        applied.is_some_and(|applied| *applied != live::hash(self.stack, resource, &step.want))
     }
 
     /// Returns the id that an object was marked with before, when `moved:` says that it is this resource's.
