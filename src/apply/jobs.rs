@@ -102,7 +102,7 @@ impl<'a> Order<'a> {
         let mut before = match job.verb {
             Verb::Create | Verb::Update => self.before_make(&step.id, step.action),
             Verb::Delete | Verb::Leave if step.in_file => self.before_delete(&step.id, step.action),
-            Verb::Delete | Verb::Leave => self.before_orphan(jobs, step.kind.delete_rank()),
+            Verb::Delete | Verb::Leave => self.before_orphan(step.kind.delete_rank()),
         };
         before.remove(&index);
         before
@@ -134,10 +134,9 @@ impl<'a> Order<'a> {
         before
     }
 
-    fn before_orphan(&self, jobs: &[Job], rank: u8) -> BTreeSet<usize> {
+    fn before_orphan(&self, rank: u8) -> BTreeSet<usize> {
         let lower = self.orphans.iter().filter(|(_, other)| *other < rank).map(|(job, _)| *job);
-        let replaces = |job: usize| self.plan.steps[jobs[job].step].action.creates();
-        let ended = self.deletes.iter().filter(|(id, job)| !replaces(**job) && self.ranks.get(*id) < Some(&rank));
+        let ended = self.deletes.iter().filter(|(id, _)| self.ranks.get(*id) < Some(&rank));
         self.makes.values().copied().chain(lower).chain(ended.map(|(_, job)| *job)).collect()
     }
 }

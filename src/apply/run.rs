@@ -93,9 +93,11 @@ pub async fn run(
     state.start();
     while !state.tasks.is_empty() {
         tokio::select! {
+            // A stop first: nothing is started after it, however much has ended meanwhile.
+            biased;
+            Some(stop) = stops.recv() => state.stop(stop),
             Some(ended) = state.tasks.join_next_with_id() => state.ended(ended),
             Some((job, text)) = notes.recv() => state.note(job, text),
-            Some(stop) = stops.recv() => state.stop(stop),
             _ = beat.tick() => state.beat(),
         }
         state.start();

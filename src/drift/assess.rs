@@ -179,7 +179,8 @@ impl View<'_> {
     }
 
     fn orphan(&self, orphan: &Orphan) -> Entry {
-        let retained = marks::is_set(&orphan.found.tags, marks::RETAIN);
+        let is_old = self.stack.marked_for(&orphan.id, orphan.kind).is_some();
+        let retained = !is_old && marks::is_set(&orphan.found.tags, marks::RETAIN);
         let note = retained.then(|| "marked `retain`: apply leaves it and takes the stack's tags off".to_owned());
         Entry {
             id: orphan.id.clone(),

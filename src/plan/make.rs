@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Action, Blocked, Goal, Plan, Reason, Step, resolve_outputs, shield, ties};
 use crate::aws::marks;
-use crate::diff::{Change, diff, with_ignored};
+use crate::diff::{Change, diff, is_unknown, with_ignored};
 use crate::graph::Graph;
 use crate::kind::{AnyKind, Found, Outputs, Place, Tagging, Tags};
 use crate::live::{self, Extra, Live, Orphan};
@@ -88,7 +88,7 @@ impl Planner<'_> {
         if self.selected.contains(&resource.id) && !self.is_unreadable(&resource.id) {
             if self.goal.destroy { self.destroy(resource, &mut step) } else { self.converge(resource, &mut step) }
         }
-        self.guard(resource.protect, &step);
+        self.guard(&step);
         self.note_outputs(resource, &step);
         self.steps.push(step);
     }
@@ -171,9 +171,8 @@ impl Planner<'_> {
 
     /// Returns the object that a resource was under its former name.
     fn predecessor(&self, resource: &Resource) -> Option<&Orphan> {
-        let is_of = |id: &String| *id == resource.id || self.stack.moved.get(id) == Some(&resource.id);
-        let same = |orphan: &&Orphan| is_of(&orphan.id) && orphan.kind.type_name() == resource.kind.type_name();
-        self.live.orphans.iter().find(same)
+        let marked = |orphan: &Orphan| self.stack.marked_for(&orphan.id, orphan.kind).map(|marked| &marked.id);
+        self.live.orphans.iter().find(|orphan| marked(orphan) == Some(&resource.id))
     }
 
     /// Checks that an object is the stack's, or is to become so; says what is in the way otherwise.
@@ -214,7 +213,8 @@ impl Planner<'_> {
             step.changes.iter().filter(|change| change.forces_replacement).map(|change| change.path.clone()).collect();
         let requested = self.goal.replace.contains(&resource.id);
         let (set, remove) = marks::tag_changes(&live::tags(self.stack, resource), &found.tags);
-        let tags_differ = !set.is_empty() || !remove.is_empty() || live::is_unmarked(resource, found);
+        let unmarked = live::is_unmarked(resource, found) || self.is_stale(resource, step, found);
+        let tags_differ = !set.is_empty() || !remove.is_empty() || unmarked;
         if !paths.is_empty() || requested {
             let collides = kind.collides(&step.want, &found.spec) || self.needs_gap(&resource.id);
             step.action = if collides { Action::DeleteCreate } else { Action::CreateDelete };
@@ -238,6 +238,13 @@ impl Planner<'_> {
                 step.reasons.insert(1, Reason::Astray);
             }
         }
+    }
+
+    /// Tells whether an object has all that is wanted, and the mark of something else: an update broke off before its
+    /// mark, or the file came round to what was done by hand. A later difference would be laid to the file.
+    fn is_stale(&self, resource: &Resource, step: &Step, found: &Found) -> bool {
+        let applied = found.tags.get(marks::SPEC).filter(|_| step.changes.is_empty() && !is_unknown(&step.want));
+        applied.is_some_and(|applied| *applied != live::hash(self.stack, resource, &step.want))
     }
 
     /// Returns the id that an object was marked with before, when `moved:` says that it is this resource's.
@@ -297,14 +304,16 @@ impl Planner<'_> {
         if found.tags.get(marks::SPEC) == Some(&hash) { Reason::Drift } else { Reason::Pending }
     }
 
-    fn guard(&mut self, protect: bool, step: &Step) {
-        let marked = step.found.as_ref().is_some_and(|found| marks::is_set(&found.tags, marks::PROTECT));
-        if !step.action.deletes() || !(protect || (marked && !step.in_file)) {
+    /// Stops the plan where it would delete what is protected: by the file, or by its mark once the file is silent.
+    fn guard(&mut self, step: &Step) {
+        let resource = self.stack.marked_for(&step.id, step.kind);
+        let protect = resource.map_or_else(|| has_mark(step.found.as_ref(), marks::PROTECT), |listed| listed.protect);
+        if !step.action.deletes() || !protect {
             return;
         }
-        let help = match step.in_file {
-            true => "set `protect: false` on the resource, apply, and plan again",
-            false => "put it back into the file with `protect: false`, apply, and remove it again",
+        let help = match resource {
+            Some(_) => "set `protect: false` on the resource, apply, and plan again",
+            None => "put it back into the file with `protect: false`, apply, and remove it again",
         };
         let old = step.physical.as_ref().unwrap_or(&step.name);
         self.blocked.push(Blocked {
@@ -312,6 +321,15 @@ impl Planner<'_> {
             message: format!("it is protected, and the plan would delete the {} `{old}`", step.kind.title()),
             help: help.to_owned(),
         });
+    }
+
+    /// Tells whether an orphan stays. If a broken off replacement left it behind, the file says so, as if nothing had
+    /// broken off.
+    fn is_retained(&self, orphan: &Orphan) -> bool {
+        match self.stack.marked_for(&orphan.id, orphan.kind) {
+            Some(resource) => self.goal.destroy && resource.retain,
+            None => has_mark(Some(&orphan.found), marks::RETAIN),
+        }
     }
 
     /// Remembers which outputs later steps may count on.
@@ -341,8 +359,8 @@ impl Planner<'_> {
             if left_out || replaced.contains(&(orphan.kind.type_name(), orphan.found.physical.clone())) {
                 continue;
             }
-            let step = orphan_step(orphan, self.goal.destroy);
-            self.guard(false, &step);
+            let step = orphan_step(orphan, self.is_retained(orphan), self.goal.destroy);
+            self.guard(&step);
             self.steps.push(step);
         }
     }
@@ -392,8 +410,11 @@ fn blank(resource: &Resource, want: Value, found: Option<Found>) -> Step {
     }
 }
 
-fn orphan_step(orphan: &Orphan, destroy: bool) -> Step {
-    let retained = marks::is_set(&orphan.found.tags, marks::RETAIN);
+fn has_mark(found: Option<&Found>, mark: &str) -> bool {
+    found.is_some_and(|found| marks::is_set(&found.tags, mark))
+}
+
+fn orphan_step(orphan: &Orphan, retained: bool, destroy: bool) -> Step {
     let (action, reason) = match (retained, destroy) {
         (true, _) => (Action::Leave, Reason::Retained),
         (false, true) => (Action::Delete, Reason::Destroyed),

@@ -106,4 +106,11 @@ impl Stack {
     pub fn key(&self, resource: &Resource) -> Key {
         Key { stack: self.name.clone(), id: resource.id.clone(), name: resource.name.clone(), physical: None }
     }
+
+    /// Returns the resource that an object is marked for: the same type, by its id or its former one.
+    #[must_use]
+    pub fn marked_for(&self, id: &str, kind: &dyn AnyKind) -> Option<&Resource> {
+        let id = self.moved.get(id).map_or(id, String::as_str);
+        self.resources.get(id).filter(|resource| resource.kind.type_name() == kind.type_name())
+    }
 }

@@ -29,10 +29,15 @@ pub(super) struct Recorder {
     pub(super) events: Vec<Event>,
     pub(super) stops: Vec<(usize, Stop)>,
     pub(super) sender: Option<mpsc::UnboundedSender<Stop>>,
+    /// How many events there were when the cloud told the run to stop.
+    pub(super) before_stop: Option<usize>,
+    pub(super) cloud: Option<Cloud>,
 }
 
 impl Observer for Recorder {
     fn event(&mut self, event: &Event) {
+        let told = self.cloud.as_ref().is_some_and(|cloud| cloud.with(|contents| contents.pace.stopped));
+        self.before_stop = self.before_stop.or(told.then_some(self.events.len()));
         self.events.push(event.clone());
         let seen = self.events.len();
         for (_, stop) in self.stops.iter().filter(|(at, _)| *at == seen) {
@@ -74,7 +79,8 @@ impl Bench {
 
     pub(super) async fn carry_out(&self, stack: &Stack, plan: &Plan, limit: usize, recorder: &mut Recorder) -> Summary {
         let (sender, stops) = mpsc::unbounded_channel();
-        recorder.sender = Some(sender);
+        self.cloud.with(|contents| contents.pace.sender = Some(sender.clone()));
+        (recorder.sender, recorder.cloud) = (Some(sender), Some(self.cloud.clone()));
         let graph = Graph::of(stack).unwrap();
         let job = Run { aws: self.aws.clone(), stack, graph: &graph, plan, writers: &self.kinds, parallelism: limit };
         run(&job, stops, recorder).await.0

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
+use super::pace::Pace;
 use crate::aws::{Cx, marks};
 use crate::diff::{Change, Fields};
 use crate::kind::{
@@ -39,14 +40,34 @@ pub(super) struct Object {
     pub(super) serial: u64,
 }
 
+/// Where an object is: type and identifier.
+pub(super) type At = (&'static str, String);
+
+/// Objects by where they are.
+pub(super) type Objects = BTreeMap<At, Object>;
+
+/// Where an object was that was deleted, and what referred to it then.
+#[derive(Debug, Clone)]
+pub(super) struct Deleted {
+    pub(super) at: At,
+    pub(super) users: Vec<(At, Object)>,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Contents {
-    /// Objects by type and identifier.
-    pub(super) objects: BTreeMap<(&'static str, String), Object>,
+    pub(super) objects: Objects,
     /// Faults by verb and logical id; each is used once.
     pub(super) faults: BTreeMap<(&'static str, String), Fault>,
     /// Writing calls in the order of their ends: verb and logical id.
     pub(super) log: Vec<(&'static str, String)>,
+    /// Writing calls that were begun.
+    pub(super) calls: usize,
+    /// Logical ids of all objects ever made, by the identifier that others refer to.
+    pub(super) made: BTreeMap<String, String>,
+    /// What was deleted.
+    pub(super) deleted: Vec<Deleted>,
+    /// How calls take turns.
+    pub(super) pace: Pace,
     /// Refuse to delete what another object refers to.
     pub(super) strict: bool,
     /// Time that a look takes.
@@ -81,44 +102,73 @@ impl Cloud {
                 Box::leak(Box::new(Fake { cloud: self.clone(), type_name, rank, naming }));
             kind
         };
-        let named = Naming::Name { pattern: ".*" };
+        let named = Naming::Name { pattern: "[ -~]*" };
         vec![kind("base", 80, named), kind("thing", 50, named), kind("part", 20, Naming::Assigned)]
     }
 
     /// Starts a writing call: counts it and plays its fault.
-    async fn enter(&self, verb: &'static str, id: &str) -> Result<Option<Fault>> {
+    async fn enter(&self, verb: &'static str, id: &str) -> Result<Call> {
         let fault = self.with(|contents| {
+            contents.calls += 1;
             contents.running += 1;
             contents.peak = contents.peak.max(contents.running);
             contents.faults.remove(&(verb, id.to_owned()))
         });
-        let guard = Leave(self.clone());
-        tokio::time::sleep(Duration::from_millis(if let Some(Fault::Delay(_)) = fault { 0 } else { 1 })).await;
-        if let Some(Fault::Delay(time)) = fault {
-            tokio::time::sleep(time).await;
+        let call = Call { cloud: self.clone(), verb, id: id.to_owned(), fault };
+        match call.fault {
+            Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
+            _ => self.pause().await,
         }
-        drop(guard);
-        match fault {
+        match call.fault {
             Some(Fault::Fail) => Err(KindError::new(Class::Denied, format!("{verb} {id} was told to fail"))),
             Some(Fault::Panic) => panic!("{verb} {id} was told to panic"),
-            other => Ok(other),
+            _ => Ok(call),
         }
     }
 
-    fn leave(&self, verb: &'static str, id: &str, fault: Option<&Fault>) -> Result<()> {
-        self.with(|contents| contents.log.push((verb, id.to_owned())));
-        match fault {
+    /// Lets others go on: before the effect of a call, and between the effect and the answer.
+    async fn pause(&self) {
+        match self.with(|contents| contents.pace.pause()) {
+            Some(turns) => {
+                for _ in 0..turns {
+                    tokio::task::yield_now().await;
+                }
+            }
+            None => tokio::time::sleep(Duration::from_millis(1)).await,
+        }
+    }
+
+    async fn look(&self) {
+        let latency = self.with(|contents| contents.latency);
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
+    }
+}
+
+/// A writing call that has begun.
+struct Call {
+    cloud: Cloud,
+    verb: &'static str,
+    id: String,
+    fault: Option<Fault>,
+}
+
+impl Call {
+    /// Ends a call whose effect is there.
+    async fn answer(&self) -> Result<()> {
+        self.cloud.with(|contents| contents.log.push((self.verb, self.id.clone())));
+        self.cloud.pause().await;
+        match self.fault {
             Some(Fault::LoseAnswer) => Err(KindError::new(Class::Unreachable, "the answer was lost")),
             _ => Ok(()),
         }
     }
 }
 
-struct Leave(Cloud);
-
-impl Drop for Leave {
+impl Drop for Call {
     fn drop(&mut self) {
-        self.0.with(|contents| contents.running -= 1);
+        self.cloud.with(|contents| contents.running -= 1);
     }
 }
 
@@ -166,7 +216,7 @@ impl Fake {
         self.naming != Naming::Assigned
     }
 
-    fn at(&self, cx: &Cx) -> (&'static str, String) {
+    fn at(&self, cx: &Cx) -> At {
         (self.type_name, cx.key.handle().to_owned())
     }
 
@@ -281,7 +331,7 @@ impl AnyKind for Fake {
     }
 
     async fn observe(&self, cx: &Cx, want: Option<&Value>) -> Result<Option<Found>> {
-        tokio::time::sleep(self.cloud.with(|contents| contents.latency)).await;
+        self.cloud.look().await;
         let by_spec = |contents: &mut Contents| {
             let same = |((kind, _), object): &(&(&str, String), &Object)| {
                 *kind == self.type_name && Some(&object.spec) == want
@@ -339,7 +389,7 @@ impl AnyKind for Fake {
     }
 
     async fn owned(&self, cx: &Cx) -> Result<Vec<Owned>> {
-        tokio::time::sleep(self.cloud.with(|contents| contents.latency)).await;
+        self.cloud.look().await;
         let owned = |contents: &mut Contents| {
             let ours = contents.objects.iter().filter(|((kind, _), object)| {
                 *kind == self.type_name && marks::stack_of(&object.tags) == Some(&cx.key.stack)
@@ -363,7 +413,7 @@ impl AnyWrites for Fake {
 
     async fn create(&self, cx: &Cx, want: &Value, tags: &Tags) -> Result<(String, Outputs)> {
         assert_eq!(cx.key.physical, None, "what is made has no identifier yet");
-        let fault = self.cloud.enter("create", &cx.key.id).await?;
+        let call = self.cloud.enter("create", &cx.key.id).await?;
         let (physical, mut outputs) = self.cloud.with(|contents| {
             Self::check_references(contents, want)?;
             contents.serial += 1;
@@ -377,11 +427,12 @@ impl AnyWrites for Fake {
             }
             let object = Object { name: cx.key.name.clone(), spec: want.clone(), tags: tags.clone(), serial };
             let outputs = self.outputs(&object);
+            contents.made.insert(format!("{}-{serial}", self.type_name), cx.key.id.clone());
             contents.objects.insert(at, object);
             Ok::<_, KindError>((physical, outputs))
         })?;
-        self.cloud.leave("create", &cx.key.id, fault.as_ref())?;
-        match fault {
+        call.answer().await?;
+        match call.fault {
             Some(Fault::Forget) => drop(outputs.shift_remove("id")),
             Some(Fault::Surprise) => drop(outputs.insert("arn".to_owned(), "arn:another".into())),
             _ => {}
@@ -390,7 +441,7 @@ impl AnyWrites for Fake {
     }
 
     async fn update(&self, cx: &Cx, want: &Value, found: &Value, changes: &[Change]) -> Result<()> {
-        let fault = self.cloud.enter("update", &cx.key.id).await?;
+        let call = self.cloud.enter("update", &cx.key.id).await?;
         let at = self.at(cx);
         assert!(!changes.is_empty() && want != found, "an update has changes");
         assert!(changes.iter().all(|change| !change.forces_replacement), "{changes:?}");
@@ -400,19 +451,22 @@ impl AnyWrites for Fake {
             object.spec = want.clone();
             Ok::<_, KindError>(())
         })?;
-        self.cloud.leave("update", &cx.key.id, fault.as_ref())
+        call.answer().await
     }
 
     async fn delete(&self, cx: &Cx) -> Result<()> {
-        let fault = self.cloud.enter("delete", &cx.key.id).await?;
+        let call = self.cloud.enter("delete", &cx.key.id).await?;
         let at = self.at(cx);
         self.cloud.with(|contents| {
             let Some(object) = contents.objects.get(&at) else { return Ok(()) };
             let id = format!("{}-{}", self.type_name, object.serial);
-            let user =
-                contents.objects.iter().find(|(_, other)| other.spec["refs"].as_array().unwrap().contains(&json!(id)));
+            let refers = |other: &Object| other.spec["refs"].as_array().unwrap().contains(&json!(id));
+            let users = contents.objects.iter().filter(|(_, other)| refers(other));
+            let users: Vec<(At, Object)> = users.map(|(at, user)| (at.clone(), user.clone())).collect();
             let held = contents.objects.iter().find(|(_, other)| other.spec["held"] == json!(id));
-            if let Some(((_, user), _)) = user.filter(|_| contents.strict).or(held) {
+            if let Some(((_, user), _)) =
+                users.first().filter(|_| contents.strict).map(|(at, user)| (at, user)).or(held)
+            {
                 return Err(KindError::new(Class::Busy, format!("{} is used by {user}", at.1)));
             }
             let arn = json!(self.arn(&object.name));
@@ -420,13 +474,14 @@ impl AnyWrites for Fake {
                 other.spec["lent"] = Value::Null;
             }
             contents.objects.remove(&at);
+            contents.deleted.push(Deleted { at, users });
             Ok(())
         })?;
-        self.cloud.leave("delete", &cx.key.id, fault.as_ref())
+        call.answer().await
     }
 
     async fn retag(&self, cx: &Cx, set: &Tags, remove: &[String]) -> Result<()> {
-        let fault = self.cloud.enter("retag", &cx.key.id).await?;
+        let call = self.cloud.enter("retag", &cx.key.id).await?;
         let at = self.at(cx);
         self.cloud.with(|contents| {
             let object = contents.objects.get_mut(&at).ok_or_else(|| KindError::not_found("gone"))?;
@@ -434,6 +489,6 @@ impl AnyWrites for Fake {
             object.tags.retain(|key, _| !remove.contains(key));
             Ok::<_, KindError>(())
         })?;
-        self.cloud.leave("retag", &cx.key.id, fault.as_ref())
+        call.answer().await
     }
 }

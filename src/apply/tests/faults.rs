@@ -6,7 +6,7 @@ use super::bench::{Bench, Recorder, ids};
 use super::cloud::Fault;
 use crate::apply::event::Event;
 use crate::apply::run::Stop;
-use crate::plan::Goal;
+use crate::plan::{Goal, Reason};
 
 const CHAIN: &str = "a: {type: thing}\nb: {type: part, refs: ['${a.id}']}\nc: {type: part, refs: ['${b.id}']}\n\
     d: {type: thing, depends_on: [a]}\ne: {type: base}";
@@ -63,6 +63,36 @@ async fn an_interrupted_replacement_is_finished_without_a_third_object() {
     bench.converge(&next).await;
     assert_eq!(bench.cloud.log(), [("delete", "a".to_owned())]);
     assert_eq!(bench.owned(), ["part part-1 as s", "part part-3 as a"]);
+}
+
+/// Without its mark, what is later changed by hand would pass for a change of the file.
+#[tokio::test]
+async fn an_update_that_breaks_off_before_its_mark_is_finished() {
+    let bench = Bench::new();
+    bench.converge(&bench.stack("a: {type: thing, value: x}")).await;
+    let next = bench.stack("a: {type: thing, value: y}");
+    bench.cloud.fault("retag", "a", Fault::Fail);
+    assert!(!bench.apply(&next).await.is_complete());
+    bench.cloud.log();
+    bench.converge(&next).await;
+    assert_eq!(bench.cloud.log(), [("retag", "a".to_owned())]);
+    bench.cloud.with(|contents| contents.objects.values_mut().for_each(|object| object.spec["value"] = "z".into()));
+    assert_eq!(bench.plan(&next, &Goal::default()).await.steps[0].reasons, [Reason::Drift]);
+}
+
+/// The marks on the old object are from before: the file alone says whether it may go, as if nothing had broken off.
+#[tokio::test]
+async fn an_interrupted_replacement_of_what_is_retained_or_was_protected_is_finished() {
+    for (before, now) in [("retain: true", "retain: true"), ("protect: true", "protect: false")] {
+        let bench = Bench::new();
+        bench.converge(&bench.stack(&format!("a: {{type: part, fixed: x, {before}}}"))).await;
+        let next = bench.stack(&format!("a: {{type: part, fixed: y, {now}}}"));
+        bench.cloud.fault("delete", "a", Fault::Fail);
+        assert!(!bench.apply(&next).await.is_complete());
+        bench.converge(&next).await;
+        assert_eq!(bench.cloud.with(|contents| contents.objects.len()), 1, "{before}");
+        assert_eq!(bench.owned(), ["part part-2 as a"]);
+    }
 }
 
 #[tokio::test]

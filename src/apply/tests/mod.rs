@@ -3,6 +3,10 @@
 mod bench;
 mod cloud;
 mod faults;
+mod model;
 mod order;
 mod ownership;
+mod pace;
+mod play;
 mod random;
+mod waits;

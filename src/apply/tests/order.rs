@@ -1,8 +1,10 @@
 //! In which order things are made, changed, replaced and deleted.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::bench::{Bench, actions};
+use super::cloud::Fault;
 use crate::plan::{Action, Goal, Reason};
 
 fn log(bench: &Bench) -> Vec<String> {
@@ -126,6 +128,17 @@ async fn what_left_the_file_goes_last_and_in_rank_order() {
     assert!(plan.steps.iter().all(|step| step.in_file || step.reasons == [Reason::Removed]));
     bench.converge(&next).await;
     assert_eq!(log(&bench), ["create n", "delete z", "delete y", "delete x"]);
+}
+
+#[tokio::test]
+async fn what_left_the_file_stays_until_the_old_one_of_its_user_is_gone() {
+    let bench = Bench::new();
+    bench.cloud.with(|contents| contents.strict = true);
+    bench.converge(&bench.stack("old: {type: base}\nuser: {type: part, fixed: x, refs: ['${old.id}']}")).await;
+    log(&bench);
+    bench.cloud.fault("delete", "user", Fault::Delay(Duration::from_millis(50)));
+    bench.converge(&bench.stack("user: {type: part, fixed: y}")).await;
+    assert_eq!(log(&bench), ["create user", "delete user", "delete old"]);
 }
 
 /// The file moved `user` from `old` to `new` and was never applied: `old` is still in use.
