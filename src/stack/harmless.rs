@@ -10,15 +10,19 @@ const INSTEAD: char = '\u{fffd}';
 /// scripts and pictures are made with.
 #[must_use]
 pub fn is_harmful(letter: char) -> bool {
-    match letter {
-        '\n' | '\t' => false,
-        // Direction: marks, embeddings, overrides and isolates.
-        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
-        // Nothing to be seen: spaces and joiners without width, annotations, tags.
-        '\u{200b}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{feff}' => true,
-        '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' => true,
-        other => other.is_control(),
-    }
+    let breaks = matches!(letter, '\n' | '\t');
+    !breaks && (letter.is_control() || turns(letter) || is_unseen(letter))
+}
+
+/// Marks, embeddings, overrides and isolates.
+fn turns(letter: char) -> bool {
+    matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Spaces and joiners without width, annotations, tags.
+fn is_unseen(letter: char) -> bool {
+    matches!(letter, '\u{200b}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{feff}')
+        || matches!(letter, '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// Replaces what could do harm; line breaks and tabs stay.
