@@ -13,6 +13,16 @@ use crate::kind::Tags;
 /// Types, in the order of their deletion. The objects of the first have no names.
 pub(super) const KINDS: [&str; 3] = ["part", "thing", "base"];
 
+/// What stands with a resource besides its spec.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Extra {
+    Tag,
+    Protect,
+    Retain,
+    /// `when: false`.
+    Off,
+}
+
 /// One resource of a random file.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
@@ -23,14 +33,11 @@ pub(super) struct Entry {
     pub(super) refs: BTreeSet<usize>,
     pub(super) pin: Option<usize>,
     pub(super) after: Option<usize>,
-    pub(super) tag: bool,
-    pub(super) protect: bool,
-    pub(super) retain: bool,
-    pub(super) off: bool,
+    pub(super) extras: Vec<Extra>,
 }
 
 /// A random file: resources by number.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct File {
     pub(super) entries: BTreeMap<usize, Entry>,
     /// Resources refer to later ones instead of earlier ones.
@@ -48,19 +55,32 @@ pub(super) fn id_of(number: usize) -> String {
     format!("r{number}")
 }
 
+impl Entry {
+    fn has(&self, extra: Extra) -> bool {
+        self.extras.contains(&extra)
+    }
+}
+
 fn number_of(id: &str) -> Option<usize> {
     id.strip_prefix('r')?.parse().ok()
 }
 
 impl File {
+    /// Returns the file with the resources of another one in it, some of them in place of its own.
+    pub(super) fn with(&self, other: &Self) -> Self {
+        let (mut entries, flipped) = (self.entries.clone(), self.flipped);
+        entries.extend(other.entries.clone());
+        Self { entries, flipped }
+    }
+
     /// Returns the resources that are not left out.
     pub(super) fn present(&self) -> impl Iterator<Item = (usize, &Entry)> {
-        self.entries.iter().filter(|(_, entry)| !entry.off).map(|(number, entry)| (*number, entry))
+        self.entries.iter().filter(|(_, entry)| !entry.has(Extra::Off)).map(|(number, entry)| (*number, entry))
     }
 
     pub(super) fn entry(&self, id: &str) -> Option<(usize, &Entry)> {
         let number = number_of(id)?;
-        Some((number, self.entries.get(&number).filter(|entry| !entry.off)?))
+        Some((number, self.entries.get(&number).filter(|entry| !entry.has(Extra::Off))?))
     }
 
     /// Returns the resource that an object stands for, unless it has become another type.
@@ -69,7 +89,8 @@ impl File {
     }
 
     fn leads(&self, from: usize, to: usize) -> bool {
-        (if self.flipped { to > from } else { to < from }) && self.entries.get(&to).is_some_and(|entry| !entry.off)
+        (if self.flipped { to > from } else { to < from })
+            && self.entries.get(&to).is_some_and(|entry| !entry.has(Extra::Off))
     }
 
     fn refs(&self, number: usize, entry: &Entry) -> Vec<usize> {
@@ -116,13 +137,13 @@ impl File {
         );
         let after = self.after(number, entry).map(|to| format!(", depends_on: [r{to}]"));
         line.extend(self.pin(number, entry).map(|to| format!(", pin: {}", output(to))).into_iter().chain(after));
-        for (set, text) in [
-            (entry.tag, ", tags: {team: x}"),
-            (entry.protect, ", protect: true"),
-            (entry.retain, ", retain: true"),
-            (entry.off, ", when: false"),
+        for (extra, text) in [
+            (Extra::Tag, ", tags: {team: x}"),
+            (Extra::Protect, ", protect: true"),
+            (Extra::Retain, ", retain: true"),
+            (Extra::Off, ", when: false"),
         ] {
-            line.push_str(if set { text } else { "" });
+            line.push_str(if entry.has(extra) { text } else { "" });
         }
         line + "}\n"
     }
@@ -161,10 +182,14 @@ pub(super) fn is_ours(object: &Object) -> bool {
 /// Returns the tags that an object must have, apart from the mark of its spec.
 fn tags(entry: &Entry, id: &str) -> Tags {
     let optional =
-        [(entry.tag, "team", "x"), (entry.protect, marks::PROTECT, "true"), (entry.retain, marks::RETAIN, "true")];
-    let set = optional.into_iter().filter(|(set, ..)| *set).map(|(_, key, value)| (key, value));
+        [(Extra::Tag, "team", "x"), (Extra::Protect, marks::PROTECT, "true"), (Extra::Retain, marks::RETAIN, "true")];
+    let set = optional.into_iter().filter(|(extra, ..)| entry.has(*extra)).map(|(_, key, value)| (key, value));
     let all = set.chain([(marks::STACK, "s"), (marks::RESOURCE, id)]);
     all.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+fn is_tagged(entry: &Entry, object: &Object) -> bool {
+    object.tags.contains_key(marks::SPEC) && without(&object.tags, &[marks::SPEC]) == tags(entry, id(object))
 }
 
 fn without(tags: &Tags, keys: &[&str]) -> Tags {
@@ -189,13 +214,13 @@ impl Aim<'_> {
     /// Tells whether a run must not delete an object.
     pub(super) fn protects(self, kind: &str, object: &Object) -> bool {
         let marked = || marks::is_set(&object.tags, marks::PROTECT);
-        self.file.of(kind, id(object)).map_or_else(marked, |(_, entry)| entry.protect)
+        self.file.of(kind, id(object)).map_or_else(marked, |(_, entry)| entry.has(Extra::Protect))
     }
 
     /// Tells whether a run is to leave an object in place and take its marks off.
     pub(super) fn leaves(self, kind: &str, object: &Object) -> bool {
         match self.file.of(kind, id(object)) {
-            Some((_, entry)) => self.destroy && entry.retain,
+            Some((_, entry)) => self.destroy && entry.has(Extra::Retain),
             None => marks::is_set(&object.tags, marks::RETAIN),
         }
     }
@@ -212,8 +237,7 @@ impl Aim<'_> {
         let owner = owner_among(after);
         for ((kind, physical), object) in ours(after) {
             let entry = self.file.of(kind, id(object)).filter(|_| !self.destroy);
-            let tagged = |entry| without(&object.tags, &[marks::SPEC]) == tags(entry, id(object));
-            if !entry.is_some_and(|(_, entry)| tagged(entry)) || !self.file.fits(kind, object, &owner) {
+            if !entry.is_some_and(|(_, entry)| is_tagged(entry, object)) || !self.file.fits(kind, object, &owner) {
                 return Some(format!("{kind} {physical} is not as wanted: {object:?}"));
             }
         }
@@ -259,7 +283,7 @@ impl Trace<'_> {
         for (at, new) in fresh {
             let count =
                 |objects: &Objects| ours(objects).filter(|(at, other)| (at.0, id(other)) == (at.0, id(new))).count();
-            let tagged = aim.file.of(at.0, id(new)).is_some_and(|(_, entry)| self.is_tagged(entry, new));
+            let tagged = aim.file.of(at.0, id(new)).is_some_and(|(_, entry)| is_tagged(entry, new));
             if !is_ours(new) || !tagged || !self.has_wanted(aim, at.0, new) {
                 return say("made, and not as wanted", at, new);
             }
@@ -268,10 +292,6 @@ impl Trace<'_> {
             }
         }
         None
-    }
-
-    fn is_tagged(&self, entry: &Entry, object: &Object) -> bool {
-        object.tags.contains_key(marks::SPEC) && without(&object.tags, &[marks::SPEC]) == tags(entry, id(object))
     }
 
     fn has_wanted(&self, aim: Aim<'_>, kind: &str, object: &Object) -> bool {
@@ -289,7 +309,7 @@ impl Trace<'_> {
         let entry = aim.file.of(kind, id(new)).filter(|_| !aim.destroy);
         let wanted = self.has_wanted(aim, kind, new);
         (wanted || (old.spec == new.spec && (!marked_anew || self.meddled)))
-            && (old.tags == new.tags || self.meddled || entry.is_some_and(|(_, entry)| self.is_tagged(entry, new)))
+            && (old.tags == new.tags || self.meddled || entry.is_some_and(|(_, entry)| is_tagged(entry, new)))
     }
 
     /// Tells whether an object was as wanted, and all that it needs, so that there was no reason to touch it.

@@ -1,6 +1,6 @@
 //! Plays the script of a random test, and has every single run checked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
@@ -8,9 +8,10 @@ use serde_json::json;
 
 use super::bench::{Bench, Recorder};
 use super::cloud::{At, Fault, Object, Objects};
-use super::model::{Aim, File, KINDS, Trace, id, id_of, is_ours, name};
+use super::model::{Aim, Extra, File, KINDS, Trace, id, id_of, is_ours, name};
 use super::waits::{check_ends, check_events, deleted_early, tasks};
-use crate::apply::event::Summary;
+use crate::apply::event::{Subject, Summary};
+use crate::apply::jobs::Verb;
 use crate::apply::run::Stop;
 use crate::aws::marks;
 use crate::kind::Tags;
@@ -39,6 +40,8 @@ pub(super) enum Hand {
 pub(super) struct Turn {
     /// The file from now on; without one, it stays as it is.
     pub(super) file: Option<File>,
+    /// Whether that is only what the file has anew.
+    pub(super) adds: bool,
     pub(super) destroy: bool,
     /// What is done by hand before the plan is made, and to which object.
     pub(super) before: Option<(Hand, usize)>,
@@ -52,10 +55,19 @@ pub(super) struct Turn {
 }
 
 impl Turn {
+    /// Returns the file from now on.
+    pub(super) fn next(&self, last: &File) -> File {
+        match &self.file {
+            Some(file) if self.adds => last.with(file),
+            Some(file) => file.clone(),
+            None => last.clone(),
+        }
+    }
+
     /// Returns a run that nothing disturbs.
     fn calm(destroy: bool) -> Self {
         let (faults, stops) = (Vec::new(), Vec::new());
-        Self { file: None, destroy, before: None, between: None, faults, stops, limit: 3, settles: false }
+        Self { file: None, adds: false, destroy, before: None, between: None, faults, stops, limit: 3, settles: false }
     }
 }
 
@@ -76,9 +88,9 @@ pub(super) async fn play(script: &Script) -> TestCaseResult {
     player.bench.cloud.with(|contents| contents.pace.turns.clone_from(&script.pauses));
     player.put(("thing", "foreign".to_owned()), Tags::new());
     player.put(("part", "part-0".to_owned()), Tags::from([(marks::STACK.into(), "other".into())]));
-    let mut file = File { entries: BTreeMap::new(), flipped: false };
+    let mut file = File::default();
     for turn in &script.turns {
-        file = turn.file.clone().unwrap_or(file);
+        file = turn.next(&file);
         player.turn(turn, &file).await?;
         if turn.settles {
             file = player.settle(file, turn.destroy).await?;
@@ -123,7 +135,9 @@ impl Player {
 
     fn intrude(&mut self, which: usize, file: &File) {
         let named = file.present().filter(|(_, entry)| entry.kind != 0);
-        let places: Vec<At> = named.map(|(number, entry)| (KINDS[entry.kind], name(number, entry))).collect();
+        let places = named.map(|(number, entry)| (KINDS[entry.kind], name(number, entry)));
+        let objects = self.objects();
+        let places: Vec<At> = places.filter(|at| !objects.contains_key(at)).collect();
         let tags = [Tags::new(), Tags::from([(marks::STACK.into(), "other".into())])];
         if let Some(at) = places.get(which % places.len().max(1)) {
             self.put(at.clone(), tags[which % 2].clone());
@@ -183,6 +197,11 @@ impl Player {
         prop_assert_eq!(trace.fault(aim), None);
         prop_assert!(peak <= turn.limit);
         let tasks = tasks(aim.file, plan);
+        let there = |made: &Subject| {
+            after.iter().any(|(at, object)| at.0 == made.kind && is_ours(object) && id(object) == made.id)
+        };
+        let untrue = summary.done.iter().find(|subject| subject.verb == Verb::Create && !there(subject));
+        prop_assert!(untrue.is_none(), "said to be made, and not there: {untrue:?}");
         check_ends(aim.file, &tasks, &summary, turn)?;
         check_events(aim.file, &tasks, &summary, &recorder, turn.limit)?;
         let early = deleted.iter().find_map(|deleted| deleted_early(aim, plan, &tasks, deleted));
@@ -226,7 +245,7 @@ impl Player {
 
     /// Takes all protection out of the file, and by hand off what the file no longer lists.
     fn lift_protection(&self, file: &mut File) {
-        file.entries.values_mut().for_each(|entry| entry.protect = false);
+        file.entries.values_mut().for_each(|entry| entry.extras.retain(|extra| *extra != Extra::Protect));
         self.bench.cloud.with(|contents| {
             let ours = contents.objects.iter_mut().filter(|(_, object)| is_ours(object));
             let gone = ours.filter(|((kind, _), object)| file.of(kind, id(object)).is_none());

@@ -5,7 +5,7 @@ use std::fmt::{self, Debug, Formatter};
 use proptest::prelude::*;
 
 use super::cloud::Fault;
-use super::model::{Entry, File, id_of};
+use super::model::{Entry, Extra, File, KINDS, id_of};
 use super::play::{Hand, Script, Turn, VERBS, play};
 use crate::apply::run::Stop;
 
@@ -17,35 +17,37 @@ const HANDS: &[Hand] = &[Hand::Remove, Hand::Alter, Hand::Tag, Hand::Intrude, Ha
 /// What may be done while a plan waits: it leaves an object the stack's, if it leaves it.
 const MEDDLING: &[Hand] = &[Hand::Remove, Hand::Alter, Hand::Tag, Hand::Intrude];
 
-fn rarely() -> impl Strategy<Value = bool> {
-    prop::bool::weighted(0.1)
-}
-
 fn entry() -> impl Strategy<Value = Entry> {
-    let number = || 0..SIZE;
     let other = |often| prop::option::weighted(often, 0..SIZE);
-    let links = (prop::collection::btree_set(number(), 0..3), other(0.2), other(0.2));
-    let values = (0..3_usize, 0..2_u8, 0..2_u8, prop::bool::weighted(0.3));
-    (values, links, rarely(), rarely(), rarely(), rarely()).prop_map(
-        |((kind, name, value, fixed), (refs, pin, after), tag, protect, retain, off)| Entry {
+    let kind = prop_oneof![4 => Just(0_usize), 1 => 1..KINDS.len()];
+    let extra = prop::sample::select(&[Extra::Tag, Extra::Protect, Extra::Retain, Extra::Off]);
+    let extras = prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(extra, 1..3)];
+    (
+        (kind, prop::bool::weighted(0.2), 0..2_u8, prop::bool::weighted(0.3)),
+        (prop::collection::btree_set(0..SIZE, 0..3), other(0.2), other(0.2)),
+        extras,
+    )
+        .prop_map(|((kind, name, value, fixed), (refs, pin, after), extras)| Entry {
             kind,
-            name,
+            name: u8::from(name),
             value,
             fixed,
             refs,
             pin,
             after,
-            tag,
-            protect,
-            retain,
-            off,
-        },
-    )
+            extras,
+        })
 }
 
+/// Returns a file. Mostly its resources are of the same types as in the file before, so that there is much to change.
 fn file() -> impl Strategy<Value = File> {
     let entries = prop::collection::btree_map(0..SIZE, entry(), 0..=SIZE);
-    (entries, prop::bool::weighted(0.2)).prop_map(|(entries, flipped)| File { entries, flipped })
+    (entries, prop::bool::weighted(0.2)).prop_map(|(mut entries, flipped)| {
+        for (number, entry) in &mut entries {
+            entry.kind = (entry.kind + number) % KINDS.len();
+        }
+        File { entries, flipped }
+    })
 }
 
 fn by_hand(hands: &'static [Hand]) -> impl Strategy<Value = (Hand, usize)> {
@@ -57,14 +59,15 @@ fn turn() -> impl Strategy<Value = Turn> {
     let fault = prop_oneof![8 => Just(Fault::Fail), 8 => Just(Fault::LoseAnswer), 1 => Just(Fault::Panic)];
     let stop = prop_oneof![1 => Just(Stop::Gently), 1 => Just(Stop::Fenced), 3 => Just(Stop::Now)];
     (
-        (prop::option::weighted(0.7, file()), prop::bool::weighted(0.2)),
-        (prop::option::weighted(0.4, by_hand(HANDS)), prop::option::weighted(0.15, by_hand(MEDDLING))),
-        prop::collection::vec((0..VERBS.len(), 0..SIZE, fault), 0..3),
-        prop::collection::vec((1..16_usize, stop), 0..2),
+        (prop::option::weighted(0.8, file()), any::<bool>(), prop::bool::weighted(0.2)),
+        (prop::option::weighted(0.4, by_hand(HANDS)), prop::option::weighted(0.2, by_hand(MEDDLING))),
+        prop::collection::vec((0..VERBS.len(), 0..SIZE, fault), 0..8),
+        prop::collection::vec((1..24_usize, stop), 0..2),
         (1..5_usize, any::<bool>()),
     )
-        .prop_map(|((file, destroy), (before, between), faults, stops, (limit, settles))| Turn {
+        .prop_map(|((file, adds, destroy), (before, between), faults, stops, (limit, settles))| Turn {
             file,
+            adds,
             destroy,
             before,
             between,
@@ -76,14 +79,18 @@ fn turn() -> impl Strategy<Value = Turn> {
 }
 
 fn script() -> impl Strategy<Value = Script> {
-    let (turns, pauses) = (prop::collection::vec(turn(), 1..6), prop::collection::vec(0..4_u8, 1..6));
+    let (turns, pauses) = (prop::collection::vec(turn(), 1..5), prop::collection::vec(0..4_u8, 1..6));
     (turns, pauses).prop_map(|(turns, pauses)| Script { turns, pauses })
 }
 
 impl Debug for Script {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         write!(out, "a script with pauses of {:?} turns", self.pauses)?;
-        self.turns.iter().try_for_each(|turn| write!(out, "\n{turn:?}"))
+        let mut file = File::default();
+        self.turns.iter().try_for_each(|turn| {
+            file = turn.next(&file);
+            write!(out, "\n{turn:?}, the file being\n{}", file.text())
+        })
     }
 }
 
@@ -102,11 +109,7 @@ impl Debug for Turn {
         for (at, stop) in &self.stops {
             write!(out, "; stop at pause {at}: {stop:?}")?;
         }
-        out.write_str(if self.settles { "; then undisturbed" } else { "" })?;
-        match &self.file {
-            Some(file) => write!(out, ", the file now:\n{}", file.text()),
-            None => out.write_str(", the same file"),
-        }
+        out.write_str(if self.settles { "; then undisturbed" } else { "" })
     }
 }
 
