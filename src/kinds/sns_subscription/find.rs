@@ -210,8 +210,8 @@ mod tests {
     /// Returns two numbers whose digests are the same.
     fn twins() -> (Sub, Sub) {
         let first = sub("+70000000000", "1");
-        let other = (1..).map(|number| sub(&format!("+7000{number:07}"), "2"));
-        let other = other.into_iter().find(|other| other.digest() == first.digest()).unwrap();
+        let mut others = (1..).map(|number| sub(&format!("+7000{number:07}"), "2"));
+        let other = others.find(|other| other.digest() == first.digest()).unwrap();
         (first, other)
     }
 
