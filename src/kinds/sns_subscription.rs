@@ -70,6 +70,11 @@ impl Kind for SnsSubscription {
         Ok(policy.collect())
     }
 
+    fn collides(want: &Spec, found: &Spec) -> bool {
+        // A topic has one subscription of an endpoint: a second one would be the first.
+        want.is_same(found)
+    }
+
     fn is_also(spec: &Spec, physical: &str) -> bool {
         let digest = Which::digest(&spec.topic_arn, spec.protocol, &spec.endpoint);
         Address::new(&spec.topic_arn, digest).to_string() == physical

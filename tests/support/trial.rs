@@ -17,7 +17,7 @@ pub(crate) const FILE: &str = "stacks/airline_tickets.yaml";
 /// The variable that makes the subscription.
 const PHONE: &str = "phone=+15550100";
 
-/// The variable that becomes a SecureString and a value of an environment.
+/// The variable that becomes a `SecureString` and a value of an environment.
 const TOKEN: &str = "token=Zx9-hush-hush-Qw7";
 
 /// Arguments of every run.

@@ -38,16 +38,11 @@ pub fn could_trust(document: &PolicyDocument, service: &str) -> bool {
 }
 
 fn could_be(principal: Option<&Value>, service: &str) -> bool {
-    match principal {
-        // `NotPrincipal` names whom it does not let in.
-        None => true,
-        Some(Value::Object(kinds)) => {
-            let anybody = kinds.get("AWS").is_some_and(|names| texts(names).any(|name| name == "*"));
-            let named = |name: &str| name == service || name == "*" || is_open(name);
-            anybody || kinds.get("Service").is_some_and(|names| texts(names).any(named))
-        }
-        Some(_) => true,
-    }
+    // `NotPrincipal` names whom it does not let in.
+    let Some(Value::Object(kinds)) = principal else { return true };
+    let anybody = kinds.get("AWS").is_some_and(|names| texts(names).any(|name| name == "*"));
+    let named = |name: &str| name == service || name == "*" || is_open(name);
+    anybody || kinds.get("Service").is_some_and(|names| texts(names).any(named))
 }
 
 /// Returns a document's statements; none when it is not known yet.
@@ -112,7 +107,7 @@ fn is_open(text: &str) -> bool {
 }
 
 fn texts(value: &Value) -> impl Iterator<Item = &str> {
-    let list = value.as_array().map(Vec::as_slice).unwrap_or_else(|| std::slice::from_ref(value));
+    let list = value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
     list.iter().filter_map(Value::as_str)
 }
 

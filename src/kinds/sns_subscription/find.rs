@@ -7,9 +7,9 @@ use std::collections::HashMap;
 
 use aws_sdk_sns::types::Subscription;
 
-use super::address::{Address, Which, canonical};
+use super::address::{Address, Which};
 use super::entry::{self, Entry};
-use super::{Protocol, Spec};
+use super::{Protocol, Spec, spec};
 use crate::aws::Cx;
 use crate::aws::error::{failed, found};
 use crate::kind::{Class, KindError, Result};
@@ -56,10 +56,9 @@ impl Sub {
         })
     }
 
-    /// Tells whether it is what is wanted: by protocol and endpoint, of which a topic has one subscription.
+    /// Tells whether it is what is wanted.
     pub(super) fn is_of(&self, want: &Spec) -> bool {
-        let place = |endpoint: &str| canonical(self.protocol, endpoint);
-        self.topic == want.topic_arn && self.protocol == want.protocol && place(&self.endpoint) == place(&want.endpoint)
+        spec::bare(self).is_same(want)
     }
 
     /// Returns the last part of its ARN, where that is known.
@@ -163,7 +162,7 @@ pub(super) async fn marked(
         let listed = all.iter().find(|sub| sub.id().as_ref() == Some(&entry.which));
         let sub = match (listed, entry.which.is_exact()) {
             (Some(sub), _) => Some(sub.clone()),
-            // Lists hide what nobody has confirmed.
+            // Lists hide the ARN of what nobody has confirmed (`facts/aws.md` 10b.1).
             (None, true) => by_arn(cx, &Address::new(topic, entry.which.clone())).await?,
             (None, false) => by_digest(&cx.key.id, &entry.which, want, marks, all)?.cloned(),
         };

@@ -80,5 +80,5 @@ fn describe(found: &Found) -> Map<String, Value> {
 }
 
 fn refusal(found: &Found) -> Option<&'static str> {
-    (found.outputs.get("arn").is_none_or(Value::is_null)).then_some("nobody has confirmed it yet, so it has no ARN")
+    (found.outputs.get("arn").is_none_or(Value::is_null)).then_some("nobody has confirmed it yet")
 }

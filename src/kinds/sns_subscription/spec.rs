@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Attributes;
+use super::address::canonical;
 use super::find::Sub;
 use crate::kind::{Fault, Result};
 use crate::kinds::json::{JsonObject, object};
@@ -141,6 +142,12 @@ fn is_phone(text: &str) -> bool {
 }
 
 impl Spec {
+    /// Tells whether both are of the same subscription: by topic, protocol and endpoint, which SNS has no second one of.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let place = |spec: &Self| canonical(spec.protocol, &spec.endpoint);
+        self.topic_arn == other.topic_arn && self.protocol == other.protocol && place(self) == place(other)
+    }
+
     /// Lists what types cannot say.
     pub(super) fn faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();

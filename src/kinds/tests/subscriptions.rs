@@ -209,7 +209,8 @@ async fn mail_that_a_killed_run_left_gets_its_mark_when_somebody_has_confirmed()
 async fn nobody_is_unsubscribed_by_a_digest_that_fits_two() {
     let bench = Bench::new().await;
     let left = digest("sms", PHONE);
-    let twin = (1..).map(|number| format!("+7000{number:07}")).find(|other| digest("sms", other) == left).unwrap();
+    let twin =
+        (1..9_999_999).map(|number| format!("+7000{number:07}")).find(|other| digest("sms", other) == left).unwrap();
     bench.mark("subject:1", &format!("sms.{left}:abc")).await;
     let arn = bench.subscribe("sms", PHONE).await;
     bench.subscribe("sms", &twin).await;
