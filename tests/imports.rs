@@ -53,6 +53,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("live", &["aws", "diff", "kind", "stack"]),
     ("local", &["local"]),
     ("package", &["stack::reference"]),
+    ("plan::permits", &["kind", "kinds::policy", "live", "stack"]),
     ("plan", &["aws::marks", "diff", "graph", "kind", "live", "stack"]),
     ("policy", &["kind", "live", "stack"]),
     (
@@ -67,6 +68,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "kind",
             "lease::item",
             "plan",
+            "stack::harmless",
             "stack::reference",
             "stack::secrets",
             "terraform",

@@ -2,7 +2,8 @@
 //!
 //! The SDK takes such a thing for success where an operation's answer has nothing in it, and for final where it has. As
 //! an answer that did not arrive it is one to try again for, and the kinds take a call that is made twice. Of XML, the
-//! SDK reads what is there and does not miss the rest, so half an ARN would do.
+//! SDK reads what is there and does not miss the rest, so half an ARN would do; and a question that got nothing for an
+//! answer would be one to which there is nothing.
 
 use aws_smithy_runtime_api::client::interceptors::context::FinalizerInterceptorContextMut;
 use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, OrchestratorError};
@@ -11,10 +12,14 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, OrchestratorErr
 const PAGE: &str = "a web page";
 const BROKEN: &str = "its body is broken off or of another form";
 
-/// Takes an answer that is none for one that did not arrive.
-pub(super) fn judge(context: &mut FinalizerInterceptorContextMut<'_>) {
+/// Starts of the names of operations that ask for something. Other answers may well have nothing in them.
+const QUESTIONS: [&str; 5] = ["Get", "List", "Describe", "Lookup", "Simulate"];
+
+/// Takes an answer to an operation that is none for one that did not arrive.
+pub(super) fn judge(context: &mut FinalizerInterceptorContextMut<'_>, operation: &str) {
     let Some(response) = context.response().filter(|response| response.status().is_success()) else { return };
-    let (page, cut) = (is_page(response), is_cut(response));
+    let asks = QUESTIONS.iter().any(|start| operation.starts_with(start));
+    let (page, cut) = (is_page(response), is_cut(response) || (asks && is_empty(response)));
     let Some(result) = context.output_or_error_mut() else { return };
     let is_lost = result.as_ref().err().is_some_and(|error| error.is_response_error() || error.is_timeout_error());
     let is_lost = is_lost || result.as_ref().err().is_some_and(|error| error.as_connector_error().is_some());
@@ -29,6 +34,10 @@ pub(super) fn is_page(response: &HttpResponse) -> bool {
     let body = response.body().bytes().unwrap_or_default();
     let start = String::from_utf8_lossy(&body[..body.len().min(256)]).trim_start().to_ascii_lowercase();
     start.starts_with("<!doctype html") || start.starts_with("<html")
+}
+
+fn is_empty(response: &HttpResponse) -> bool {
+    response.body().bytes().is_some_and(|body| body.trim_ascii().is_empty())
 }
 
 /// Tells whether the answer is XML whose root element does not end.
@@ -63,12 +72,22 @@ mod tests {
         body: &'static str,
         result: Result<Output, OrchestratorError<Error>>,
     ) -> String {
+        judged_of("CreateThing", status, kind, body, result)
+    }
+
+    fn judged_of(
+        operation: &str,
+        status: u16,
+        kind: &'static str,
+        body: &'static str,
+        result: Result<Output, OrchestratorError<Error>>,
+    ) -> String {
         let mut context = InterceptorContext::new(Input::erase(()));
         let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
         response.headers_mut().insert("content-type", kind);
         context.set_response(response);
         context.set_output_or_error(result);
-        judge(&mut FinalizerInterceptorContextMut::from(&mut context));
+        judge(&mut FinalizerInterceptorContextMut::from(&mut context), operation);
         match context.output_or_error().unwrap() {
             Ok(_) => "fine".to_owned(),
             Err(error) if error.is_response_error() => "lost".to_owned(),
@@ -84,6 +103,18 @@ mod tests {
         for cut in ["", "<?xml version=\"1.0\"?>", "<A><B>arn:aws:s", "<A><B>1</B>", "<A><B/>", "<A", "ü<ü>"] {
             assert!(!is_whole(cut), "{cut}");
         }
+    }
+
+    #[test]
+    fn a_question_has_an_answer() {
+        let of = |operation, status, body| {
+            judged_of(operation, status, "application/x-amz-json-1.1", body, Ok(Output::erase(())))
+        };
+        assert_eq!(of("DescribeLogGroups", 200, " \n"), "lost");
+        assert_eq!(of("ListStreams", 200, ""), "lost");
+        assert_eq!(of("DescribeLogGroups", 200, "{}"), "fine");
+        assert_eq!(of("CreateLogGroup", 200, ""), "fine");
+        assert_eq!(of("GetThing", 404, ""), "fine");
     }
 
     #[test]

@@ -45,9 +45,9 @@ impl Intercept for CallLog {
         &self,
         context: &mut FinalizerInterceptorContextMut<'_>,
         _: &RuntimeComponents,
-        _: &mut ConfigBag,
+        bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        answer::judge(context);
+        answer::judge(context, bag.load::<Metadata>().map_or("", Metadata::name));
         Ok(())
     }
 
