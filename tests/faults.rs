@@ -143,6 +143,22 @@ fn a_lost_answer_of_every_write_doubles_nothing() {
 }
 
 #[test]
+fn a_change_whose_answer_is_lost_is_not_refused_as_done() {
+    let world = World::small();
+    world.sandbox.edit("stack.yaml", "{type: kinesis_stream,", "{type: kinesis_stream, shard_count: 1,");
+    world.apply().code(0);
+    for delay in [0, 300] {
+        let rule = json!({"what": "reset-after", "on": "kinesis:UpdateShardCount", "calls": 1});
+        world.listener.trouble(&json!({"rules": [rule], "delay_ms": delay}));
+        let (from, to) = if delay == 0 { (1, 2) } else { (2, 3) };
+        world.sandbox.edit("stack.yaml", &format!("shard_count: {from}"), &format!("shard_count: {to}"));
+        world.apply().code(0).has("1 changed");
+        assert_eq!(world.struck(), 1);
+        world.in_sync();
+    }
+}
+
+#[test]
 fn iam_that_spreads_late_is_waited_for() {
     let world = World::tickets().under(&json!({"seed": 4, "iam_delay_ms": 2500}));
     world.apply().code(0).has("Apply complete");

@@ -5,7 +5,7 @@ use aws_sdk_kinesis::types::{EncryptionType, MetricsName, ScalingType, StreamDes
 use super::{Spec, UPDATE_LIMIT, describe, mode_details, wait_active};
 use crate::aws::Cx;
 use crate::aws::error::failed;
-use crate::kind::Result;
+use crate::kind::{Class, Result};
 
 /// Brings an ACTIVE stream from `found` to `want`, one call at a time, in Terraform's order (`facts/aws.md` 1.4).
 pub(super) async fn converge(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {
@@ -49,11 +49,25 @@ async fn set_shards(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {
     while current != target {
         let next = shard_step(current, target);
         let request = cx.aws.kinesis().update_shard_count().stream_name(cx.key.handle()).target_shard_count(next);
-        request.scaling_type(ScalingType::UniformScaling).send().await.map_err(failed("UpdateShardCount"))?;
-        settled(cx).await?;
+        let answer = request.scaling_type(ScalingType::UniformScaling).send().await;
+        reached(cx, next, answer.map(|_| ()).map_err(failed("UpdateShardCount"))).await?;
         current = next;
     }
     Ok(())
+}
+
+/// Waits until a stream has so many shards. A call whose answer was lost is sent again, and refused because the stream
+/// is at it, or has them already.
+async fn reached(cx: &Cx, shards: i32, answer: Result<()>) -> Result<()> {
+    match answer {
+        Err(error) if matches!(error.class, Class::Busy | Class::Invalid) => {
+            if settled(cx).await?.open_shard_count == shards { Ok(()) } else { Err(error) }
+        }
+        other => {
+            other?;
+            settled(cx).await.map(|_| ())
+        }
+    }
 }
 
 async fn set_retention(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {
