@@ -326,12 +326,13 @@ fn answers_of_no_form_are_told() {
 #[test]
 fn an_answer_without_the_thing_does_not_say_that_there_is_none() {
     let world = World::small();
-    for (operation, kind, body) in [
-        ("DescribeStreamSummary", JSON, ""),
-        ("DescribeStreamSummary", JSON, "{}"),
-        ("GET /2015-03-31/functions/", "application/json", "{}"),
+    for (operation, kind, body, says) in [
+        ("DescribeStreamSummary", JSON, "", "the answer cannot be read (HTTP 200)"),
+        ("DescribeLogGroups", JSON, "", "the answer cannot be read (HTTP 200)"),
+        ("DescribeStreamSummary", JSON, "{}", "the answer has no"),
+        ("GET /2015-03-31/functions/", "application/json", "{}", "the answer has no"),
     ] {
-        let _ = world.refused(operation, move || Reply::Answer(200, kind, body.into())).has("the answer has no");
+        let _ = world.refused(operation, move || Reply::Answer(200, kind, body.into())).has(says);
     }
 }
 
