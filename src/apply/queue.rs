@@ -35,10 +35,16 @@ impl Queue {
     /// Takes a job that may start: of those with the least `crowd` about them, the one that most others wait for.
     pub fn take_fairly(&mut self, crowd: impl Fn(usize) -> usize) -> Option<usize> {
         let ready = self.waits.iter().filter(|(_, before)| before.is_empty()).map(|(job, _)| *job);
-        let rank = |job: &usize| (Reverse(crowd(*job)), self.weight.get(job).copied(), Reverse(*job));
+        let rank = |job: &usize| (Reverse(crowd(*job)), self.weight(*job), Reverse(*job));
         let job = ready.max_by_key(rank)?;
         self.waits.remove(&job);
         Some(job)
+    }
+
+    /// Returns how many jobs wait for a job, directly or not, when nothing is done yet.
+    #[must_use]
+    pub fn weight(&self, job: usize) -> usize {
+        self.weight.get(&job).copied().unwrap_or_default()
     }
 
     /// Notes that a job is done.

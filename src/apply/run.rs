@@ -12,7 +12,7 @@ use super::event::{Event, Observer, Subject, Summary};
 use super::jobs::{Job, Verb, jobs};
 use super::queue::Queue;
 use super::step::{Made, Task};
-use crate::aws::{Aws, Notes};
+use crate::aws::{Aws, Notes, urgently};
 use crate::graph::Graph;
 use crate::kind::{AnyWrites, Class, KindError, Outputs, Result};
 use crate::live;
@@ -147,7 +147,8 @@ impl State<'_> {
                 // Nobody listens any more when the run is over; then the note does not matter.
                 let _ = sender.send((job, text.to_owned()));
             });
-            let handle = self.tasks.spawn(task.run(self.run.aws.clone(), notes));
+            let work = urgently(self.queue.weight(job), task.run(self.run.aws.clone(), notes));
+            let handle = self.tasks.spawn(work);
             let now = Instant::now();
             self.active.insert(handle.id(), Active { job, started: now, beat: now });
         }

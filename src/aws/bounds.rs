@@ -10,21 +10,19 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_smithy_runtime_api::box_error::BoxError;
-use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
+use aws_smithy_http_client::{Builder, ConnectorBuilder, proxy::ProxyConfig, tls};
 use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+    HttpConnector as _, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
-use aws_smithy_runtime_api::client::runtime_components::{RuntimeComponents, RuntimeComponentsBuilder};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::config_bag::ConfigBag;
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
 use self::pages::{Asked, Pages};
-use super::pace::https;
+use super::layer::{Layer, layered};
 
 /// Longest answer in bytes. The largest of AWS's are 10 MB of records, in base64 (`GetRecords`).
 const MOST_BYTES: usize = 32_000_000;
@@ -77,53 +75,22 @@ pub(super) fn unfit<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Unfit> {
 
 /// Makes the client that the SDK would make by itself, with bounds.
 pub(crate) fn client() -> SharedHttpClient {
-    SharedHttpClient::new(Bounded { inner: https(), pages: Arc::default() })
+    layered(https(), Bounds::default())
 }
 
-#[derive(Debug, Clone)]
-struct Bounded {
-    inner: SharedHttpClient,
-    pages: Arc<Pages>,
-}
+#[derive(Debug, Clone, Default)]
+struct Bounds(Arc<Pages>);
 
-impl HttpClient for Bounded {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        let inner = self.inner.http_connector(settings, components);
-        SharedHttpConnector::new(Connector {
-            inner,
-            pages: self.pages.clone(),
-            silence: settings.read_timeout().unwrap_or(SILENCE),
-        })
-    }
-
-    fn validate_base_client_config(
+impl Layer for Bounds {
+    fn pass(
         &self,
-        components: &RuntimeComponentsBuilder,
-        bag: &ConfigBag,
-    ) -> Result<(), BoxError> {
-        self.inner.validate_base_client_config(components, bag)
-    }
-
-    fn validate_final_config(&self, components: &RuntimeComponents, bag: &ConfigBag) -> Result<(), BoxError> {
-        self.inner.validate_final_config(components, bag)
-    }
-
-    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
-        self.inner.connector_metadata()
-    }
-}
-
-#[derive(Debug)]
-struct Connector {
-    inner: SharedHttpConnector,
-    pages: Arc<Pages>,
-    silence: Duration,
-}
-
-impl HttpConnector for Connector {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        request: HttpRequest,
+        below: &SharedHttpConnector,
+        settings: &HttpConnectorSettings,
+    ) -> HttpConnectorFuture {
         let asked = Asked::of(&request);
-        let (answer, pages, silence) = (self.inner.call(request), self.pages.clone(), self.silence);
+        let silence = settings.read_timeout().unwrap_or(SILENCE);
+        let (answer, pages) = (below.call(request), self.0.clone());
         HttpConnectorFuture::new(async move {
             let mut answer = answer.await?;
             let bytes = whole(answer.take_body(), silence).await?;
@@ -132,6 +99,19 @@ impl HttpConnector for Connector {
             Ok::<HttpResponse, ConnectorError>(answer)
         })
     }
+}
+
+/// Makes the client that the SDK would make by itself, one for all services: each would read the system's certificates
+/// anew.
+fn https() -> SharedHttpClient {
+    Builder::new().build_with_connector_fn(|settings, components| {
+        let mut connector = ConnectorBuilder::default()
+            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
+            .proxy_config(ProxyConfig::from_env());
+        connector.set_connector_settings(settings.cloned());
+        connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+        connector.build()
+    })
 }
 
 /// Errors of the user are the ones that the SDK does not try again for.

@@ -5,6 +5,7 @@ pub(crate) mod bounds;
 pub mod error;
 pub mod guard;
 pub mod index;
+mod layer;
 pub mod log;
 pub mod marks;
 pub mod memo;
@@ -24,8 +25,10 @@ use aws_types::sdk_config::StalledStreamProtectionConfig;
 
 use crate::kind::{Key, KindError, Lack, Place, Tags};
 use guard::Guard;
+use layer::layered;
 use log::CallLog;
 use memo::Memo;
+pub(crate) use pace::urgently;
 use pace::{Pace, Paced, Pacer};
 use retry::{Quotas, Throttled};
 
@@ -104,7 +107,7 @@ impl Aws {
     #[must_use]
     pub fn paced(mut self) -> Self {
         let pace = Arc::new(Pace::default());
-        let client = Paced::new(self.config.http_client().unwrap_or_else(bounds::client), pace.clone());
+        let client = layered(self.config.http_client().unwrap_or_else(bounds::client), Paced(pace.clone()));
         // A call that waits for its budget is not stalled; that an answer comes in time is the read time-out's concern.
         let stalls = StalledStreamProtectionConfig::enabled().upload_enabled(false).build();
         self.config = self.config.into_builder().http_client(client).stalled_stream_protection(stalls).build();

@@ -2,12 +2,11 @@
 //! throttle themselves.
 //!
 //! One [`Pace`] is shared by all clients of an account and region. An interceptor says which call a request is of, and
-//! the HTTP client waits, which is the only place on the way of an attempt that can. When AWS refuses a call for its
-//! rate all the same, because others use the account too, the API's pace is halved and recovers by and by. It does not
-//! know what the calls mean.
+//! the HTTP client waits, which is the only place on the way of an attempt that can. The calls of work that most other
+//! work waits for go first. When AWS refuses a call for its rate all the same, because others use the account too, the
+//! API's pace is halved and recovers by and by. It does not know what the calls mean.
 
 mod bucket;
-mod client;
 mod rates;
 
 use std::collections::HashMap;
@@ -16,17 +15,29 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector as _, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
 use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::{
     BeforeTransmitInterceptorContextMut, FinalizerInterceptorContextRef,
 };
-use aws_smithy_runtime_api::client::orchestrator::Metadata;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, Metadata};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use tokio::time::sleep;
 
-use self::bucket::Bucket;
-pub(super) use self::client::{Paced, https};
+use self::bucket::{Bucket, Place};
+use super::layer::Layer;
+
+tokio::task_local! {
+    static URGENCY: usize;
+}
+
+/// Does work whose calls go before those of less urgent work that wait for the same API.
+pub(crate) fn urgently<F: Future>(urgency: usize, work: F) -> impl Future<Output = F::Output> {
+    URGENCY.scope(urgency, work)
+}
 
 /// Which budget a call takes from: a row of the table, and the operation where each has its own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -46,22 +57,11 @@ impl fmt::Debug for Pace {
 }
 
 impl Pace {
-    /// Takes a place in the row of calls; returns how long to wait for it.
-    fn reserve(&self, budget: &Budget, now: Instant) -> Duration {
-        self.bucket(budget, |bucket| bucket.reserve(now))
-    }
-
-    /// Waits for the call's place in the row.
-    async fn wait(&self, budget: &Budget, place: Duration) {
-        sleep(place).await;
-        while let Some(more) = self.go(budget, Instant::now()) {
-            sleep(more).await;
-        }
-    }
-
-    /// Lets a call go now, or returns how much longer it waits.
-    fn go(&self, budget: &Budget, now: Instant) -> Option<Duration> {
-        self.bucket(budget, |bucket| bucket.go(now))
+    /// Takes a place in the row of calls.
+    fn enter(self: &Arc<Self>, budget: Budget) -> Waiting {
+        let urgency = URGENCY.try_with(|urgency| *urgency).unwrap_or_default();
+        let place = self.bucket(&budget, |bucket| bucket.enter(urgency));
+        Waiting { pace: self.clone(), budget, place }
     }
 
     /// Notes that AWS refused a call for its rate.
@@ -73,6 +73,57 @@ impl Pace {
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || Bucket::new(rates::of(budget.row), Instant::now());
         work(buckets.entry(budget.clone()).or_insert_with(make))
+    }
+}
+
+/// A call in the row. It leaves the row when it goes or is given up.
+struct Waiting {
+    pace: Arc<Pace>,
+    budget: Budget,
+    place: Place,
+}
+
+impl Waiting {
+    /// Lets the call go now, or returns how much longer it waits.
+    fn go(&self, now: Instant) -> Option<Duration> {
+        self.pace.bucket(&self.budget, |bucket| bucket.go(self.place, now))
+    }
+
+    /// Waits for the call's turn.
+    async fn turn(self) {
+        while let Some(wait) = self.go(Instant::now()) {
+            sleep(wait).await;
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.pace.bucket(&self.budget, |bucket| bucket.leave(self.place));
+    }
+}
+
+/// The wait before each request.
+#[derive(Debug, Clone)]
+pub(super) struct Paced(pub(super) Arc<Pace>);
+
+impl Layer for Paced {
+    fn pass(
+        &self,
+        request: HttpRequest,
+        below: &SharedHttpConnector,
+        _: &HttpConnectorSettings,
+    ) -> HttpConnectorFuture {
+        let Some(budget) = request.extension::<Budget>().cloned() else { return below.call(request) };
+        let waiting = self.0.enter(budget);
+        if waiting.go(Instant::now()).is_none() {
+            return below.call(request);
+        }
+        let below = below.clone();
+        HttpConnectorFuture::new(async move {
+            waiting.turn().await;
+            below.call(request).await
+        })
     }
 }
 
@@ -145,7 +196,7 @@ mod tests {
 
     #[test]
     fn budgets_are_of_operations_or_shared() {
-        let pace = Pace::default();
+        let pace = Arc::new(Pace::default());
         let of = |service: &str, operation: &str| {
             let (row, operation) = rates::find(service, operation).unwrap();
             Budget { row, operation: operation.to_owned() }
@@ -153,7 +204,7 @@ mod tests {
         let now = Instant::now() + Duration::from_mins(1);
         let waits = |service: &str, operation: &str, calls: usize| {
             let budget = of(service, operation);
-            (0..calls).filter(|_| pace.reserve(&budget, now) > Duration::ZERO).count()
+            (0..calls).filter(|_| pace.enter(budget.clone()).go(now).is_some()).count()
         };
         assert_eq!(waits("Kinesis", "CreateStream", 2), 1);
         assert_eq!(waits("Kinesis", "DeleteStream", 2), 1);

@@ -1,5 +1,7 @@
-//! The arithmetic of one budget: when the next call may go, and how the pace follows refusals.
+//! The arithmetic of one budget: which call may go next and when, and how the pace follows refusals.
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::rates::Rate;
@@ -14,6 +16,13 @@ const REGAIN: f64 = 1.0 / 20.0;
 /// Refusals that come within this time of a cut are of calls that were on their way then.
 const ONE_CUT: Duration = Duration::from_secs(1);
 
+/// A call's place in the row: the more urgent go first, and of those alike the one that came first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    urgency: Reverse<usize>,
+    number: u64,
+}
+
 /// The budget of one API.
 #[derive(Debug)]
 pub(super) struct Bucket {
@@ -24,39 +33,46 @@ pub(super) struct Bucket {
     /// When the last cut or regain was.
     seen: Instant,
     cut: Option<Instant>,
-    /// When the bucket would be full again if no further call was planned.
+    /// When the bucket is full again if no further call goes.
     full: Instant,
-    /// The same of the calls that went.
-    refilled: Instant,
+    row: BTreeSet<Place>,
+    next: u64,
 }
 
 impl Bucket {
     /// Makes a full budget.
     pub(super) fn new(rate: Rate, now: Instant) -> Self {
         let pace = rate.rate * SHARE;
-        Self { rate: pace, burst: rate.burst, pace, seen: now, cut: None, full: now, refilled: now }
+        Self { rate: pace, burst: rate.burst, pace, seen: now, cut: None, full: now, row: BTreeSet::new(), next: 0 }
     }
 
-    /// Takes the next place; returns the time until then.
-    pub(super) fn reserve(&mut self, now: Instant) -> Duration {
+    /// Takes a place in the row.
+    pub(super) fn enter(&mut self, urgency: usize) -> Place {
+        let place = Place { urgency: Reverse(urgency), number: self.next };
+        self.next += 1;
+        self.row.insert(place);
+        place
+    }
+
+    /// Lets a call go whose time has come, or returns how much longer it waits as things are: more urgent calls may come,
+    /// and a program that was held up wakes many calls at once, which must not go at once.
+    pub(super) fn go(&mut self, place: Place, now: Instant) -> Option<Duration> {
         self.regain(now);
         let interval = Duration::from_secs_f64(1.0 / self.pace);
-        let ahead = Duration::from_secs_f64((self.burst - 1.0) / self.pace);
+        let before = u32::try_from(self.row.range(..place).count()).unwrap_or(u32::MAX);
         let full = self.full.max(now);
+        let wait = (full + interval.saturating_mul(before)).saturating_duration_since(now + self.ahead());
+        if !wait.is_zero() {
+            return Some(wait);
+        }
         self.full = full + interval;
-        full.saturating_duration_since(now).saturating_sub(ahead)
+        self.leave(place);
+        None
     }
 
-    /// Lets a call go whose time has come, or returns how much longer it waits: a program that was held up wakes many
-    /// calls at once, and they must not go at once.
-    pub(super) fn go(&mut self, now: Instant) -> Option<Duration> {
-        let refilled = self.refilled.max(now);
-        let ahead = Duration::from_secs_f64((self.burst - 1.0) / self.pace);
-        let wait = refilled.saturating_duration_since(now).saturating_sub(ahead);
-        if wait.is_zero() {
-            self.refilled = refilled + Duration::from_secs_f64(1.0 / self.pace);
-        }
-        Some(wait).filter(|wait| !wait.is_zero())
+    /// Takes a call out of the row.
+    pub(super) fn leave(&mut self, place: Place) {
+        self.row.remove(&place);
     }
 
     /// Halves the pace, once for calls that were under way together; nothing goes ahead of time until it is regained.
@@ -67,8 +83,12 @@ impl Bucket {
         self.regain(now);
         self.pace = (self.pace / 2.0).max(self.rate * SLOWEST);
         self.cut = Some(now);
-        let ahead = Duration::from_secs_f64((self.burst - 1.0) / self.pace);
-        self.full = self.full.max(now + ahead);
+        self.full = self.full.max(now + self.ahead());
+    }
+
+    /// Returns how long before the bucket is full a call may go.
+    fn ahead(&self) -> Duration {
+        Duration::from_secs_f64((self.burst - 1.0) / self.pace)
     }
 
     fn regain(&mut self, now: Instant) {
@@ -80,24 +100,46 @@ impl Bucket {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
+
+    use super::*;
 
     fn bucket(rate: f64, burst: f64, now: Instant) -> Bucket {
         Bucket::new(Rate { rate, burst }, now)
     }
 
-    proptest! {
-        /// However calls come, no stretch of time sees more of them go than the burst and the rate allow.
-        #[test]
-        fn calls_go_no_faster_than_the_rate(gaps in prop::collection::vec(0..300_u64, 1..150), rate in 1..50_u32) {
-            let (rate, burst, start) = (f64::from(rate), (f64::from(rate) / 4.0).max(1.0), Instant::now());
-            let mut bucket = bucket(rate, burst, start);
-            let (mut now, mut went) = (start, Vec::new());
-            for gap in gaps {
-                now += Duration::from_millis(gap);
-                went.push(now + bucket.reserve(now));
+    /// Sends calls that come at these times, each when its time has come; returns when each went, in the order they came.
+    fn send(bucket: &mut Bucket, calls: &[(Instant, usize)]) -> Vec<Instant> {
+        let mut went = vec![None; calls.len()];
+        let mut waiting: BTreeMap<(Instant, usize), Option<Place>> =
+            calls.iter().enumerate().map(|(call, (comes, _))| ((*comes, call), None)).collect();
+        while let Some(((now, call), place)) = waiting.pop_first() {
+            let place = place.unwrap_or_else(|| bucket.enter(calls[call].1));
+            match bucket.go(place, now) {
+                None => went[call] = Some(now),
+                Some(wait) => assert!(waiting.insert((now + wait, call), Some(place)).is_none()),
             }
+        }
+        went.into_iter().map(Option::unwrap).collect()
+    }
+
+    proptest! {
+        /// However calls come, no stretch of time sees more of them go than the burst and the rate allow, and urgency
+        /// costs no time in all.
+        #[test]
+        fn calls_go_as_fast_as_the_rate_allows_and_no_faster(
+            comes in prop::collection::vec((0..300_u64, 0..4_usize), 1..150), rate in 1..50_u32
+        ) {
+            let (rate, burst, start) = (f64::from(rate), (f64::from(rate) / 4.0).max(1.0), Instant::now());
+            let mut now = start;
+            let calls: Vec<_> = comes.into_iter().map(|(gap, urgency)| {
+                now += Duration::from_millis(gap);
+                (now, urgency)
+            }).collect();
+            let mut went = send(&mut bucket(rate, burst, start), &calls);
+            went.sort();
             for (index, first) in went.iter().enumerate() {
                 for (calls, last) in went[index..].iter().enumerate() {
                     let allowed = burst + rate * last.duration_since(*first).as_secs_f64() + 1e-3;
@@ -106,6 +148,11 @@ mod tests {
                     prop_assert!(calls <= allowed, "{calls} calls where {allowed} may go");
                 }
             }
+            let alike: Vec<_> = calls.iter().map(|(comes, _)| (*comes, 0)).collect();
+            let in_turn = send(&mut bucket(rate, burst, start), &alike);
+            for (went, in_turn) in went.iter().zip(in_turn) {
+                prop_assert!(*went <= in_turn + Duration::from_micros(1));
+            }
         }
     }
 
@@ -113,14 +160,34 @@ mod tests {
     fn calls_that_wake_together_go_one_by_one() {
         let start = Instant::now();
         let mut bucket = bucket(10.0, 2.5, start);
-        for _ in 0..20 {
-            bucket.reserve(start);
-        }
+        let row: Vec<_> = (0..20).map(|_| bucket.enter(0)).collect();
         let late = start + Duration::from_secs(5);
-        let gone = (0..20).take_while(|_| bucket.go(late).is_none()).count();
+        let gone = row.iter().filter(|place| bucket.go(**place, late).is_none()).count();
         assert_eq!(gone, 2);
-        let wait = bucket.go(late).unwrap();
-        assert!(bucket.go(late + wait).is_none());
+        let wait = bucket.go(row[2], late).unwrap();
+        assert!(bucket.go(row[2], late + wait).is_none());
+    }
+
+    #[test]
+    fn the_urgent_go_first_and_the_others_as_they_came() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let calls = [(at(0), 0), (at(1), 0), (at(2), 0), (at(3), 7), (at(150), 9), (at(151), 7)];
+        let went = send(&mut bucket(10.0, 1.0, start), &calls);
+        let mut order: Vec<_> = (0..calls.len()).collect();
+        order.sort_by_key(|call| went[*call]);
+        assert_eq!(order, [0, 3, 4, 5, 1, 2]);
+    }
+
+    #[test]
+    fn who_gives_up_takes_no_place() {
+        let start = Instant::now();
+        let mut bucket = bucket(1.0, 1.0, start);
+        let row: Vec<_> = (0..3).map(|_| bucket.enter(0)).collect();
+        assert!(bucket.go(row[0], start).is_none());
+        bucket.leave(row[1]);
+        let wait = bucket.go(row[2], start).unwrap();
+        assert!(wait < Duration::from_millis(1100), "{wait:?}");
     }
 
     #[test]
@@ -130,8 +197,7 @@ mod tests {
         let (mut tokens, mut at) = (holds, now);
         for run in 0..30 {
             let mut bucket = Bucket::new(rate, now);
-            for _ in 0..50 {
-                let goes = now + bucket.reserve(now);
+            for goes in send(&mut bucket, &[(now, 0); 50]) {
                 tokens = (tokens + rate.rate * goes.duration_since(at).as_secs_f64()).min(holds) - 1.0;
                 assert!(tokens >= 0.0, "run {run}");
                 at = goes;
@@ -144,7 +210,9 @@ mod tests {
     fn far_from_the_limit_nothing_waits() {
         let start = Instant::now();
         let mut bucket = bucket(10.0, 2.5, start);
-        assert!((1..50).all(|n| bucket.reserve(start + Duration::from_millis(n * 200)) == Duration::ZERO));
+        let calls: Vec<_> = (1..50).map(|n| (start + Duration::from_millis(n * 200), 0)).collect();
+        let went = send(&mut bucket, &calls);
+        assert!(calls.iter().zip(went).all(|((comes, _), went)| *comes == went));
     }
 
     #[test]
@@ -158,7 +226,8 @@ mod tests {
             bucket.throttled(start + Duration::from_secs(second));
         }
         assert!(bucket.pace >= 9.9 * SLOWEST);
-        bucket.reserve(start + Duration::from_mins(1));
+        let place = bucket.enter(0);
+        assert_eq!(bucket.go(place, start + Duration::from_mins(1)), None);
         assert!((bucket.pace - 9.9).abs() < 1e-6, "{}", bucket.pace);
     }
 }
