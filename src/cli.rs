@@ -375,6 +375,7 @@ Experiments, for this command and for --local (all off by default):
   STACKCTL_LOCAL_LATENCY_MS    time of every request: 50, 20..80 or lognormal(40, 0.5)
   STACKCTL_LOCAL_DELAY_MS      time of every change of state: 500, or kinesis=200,lambda=50
   STACKCTL_LOCAL_IAM_DELAY_MS  time until others see changes in IAM
+  STACKCTL_LOCAL_EC2_DELAY_MS  time until EC2 lists a new instance
   STACKCTL_LOCAL_ANALYTICS     retired: no new SQL applications, as in AWS; or open
   STACKCTL_LOCAL_TROUBLE       faults as JSON: {\"rules\": [{\"what\": \"throttle\", \"on\": \"iam:*\", \"chance\": 0.1}]}
                                what: throttle internal unavailable reset-before reset-after slow html truncated

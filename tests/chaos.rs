@@ -28,6 +28,7 @@ fn weather(seed: u64) -> Value {
         "latency_ms": "0..4",
         "delay_ms": 120,
         "iam_delay_ms": 400,
+        "ec2_delay_ms": 400,
         "rules": [
             rule("throttle", 0.025),
             rule("internal", 0.02),

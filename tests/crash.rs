@@ -6,6 +6,8 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use serde_json::json;
+
 use crate::support::proxy::{KILL, Proxy, Strike};
 use crate::support::sandbox::Sandbox;
 use crate::support::trial::{Census, EDITS, Edit, STATE, Trial, applied};
@@ -130,6 +132,23 @@ fn killed_after_a_call() {
     for scene in [Scene::apply(), Scene::update(), Scene::destroy()] {
         scene.play(Strike::After(KILL), every);
     }
+}
+
+#[test]
+fn killed_after_a_launch_that_is_listed_late() {
+    let scene = Scene::apply();
+    let trial = Trial::of(None, &[]);
+    trial.listener.trouble(&json!({"seed": 1, "ec2_delay_ms": 8000}));
+    let proxy = Proxy::on(trial.listener.url(), Some("RunInstances"), 1, Strike::After(KILL));
+    let (code, said) = trial.struck(scene.command, &proxy);
+    assert!(proxy.has_struck() && code.is_none(), "{said}");
+    trial.again("apply");
+    let launches = trial.listener.calls()[&("ec2".to_owned(), "RunInstances".to_owned())];
+    assert_eq!(launches, 2, "the second run has found the instance, so that nothing was tried");
+    assert_eq!(trial.census(), scene.census);
+    trial.in_sync();
+    trial.again("destroy");
+    assert_eq!(trial.census(), scene.empty);
 }
 
 #[test]

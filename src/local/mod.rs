@@ -70,7 +70,7 @@ pub(crate) struct Call {
     pub(crate) now: i64,
     /// Milliseconds that a state change takes: a resource made now is ready at `now + delay`.
     pub(crate) delay: i64,
-    /// Milliseconds until others see what the call changes in IAM; zero: at once.
+    /// Milliseconds until others see what the call changes in IAM, or makes in EC2; zero: at once.
     pub(crate) lag: i64,
     /// Whether the service that is called takes no new customers.
     pub(crate) retired: bool,

@@ -13,6 +13,7 @@ const LATENCY: &str = "STACKCTL_LOCAL_LATENCY_MS";
 const DELAY: &str = "STACKCTL_LOCAL_DELAY_MS";
 const LIMITS: &str = "STACKCTL_LOCAL_LIMITS";
 const IAM_DELAY: &str = "STACKCTL_LOCAL_IAM_DELAY_MS";
+const EC2_DELAY: &str = "STACKCTL_LOCAL_EC2_DELAY_MS";
 const ANALYTICS: &str = "STACKCTL_LOCAL_ANALYTICS";
 const SEED: &str = "STACKCTL_LOCAL_SEED";
 const TROUBLE: &str = "STACKCTL_LOCAL_TROUBLE";
@@ -73,6 +74,7 @@ impl Settings {
             delays: read(&lookup, DELAY, DELAYS, Delays::read)?.unwrap_or_default(),
             retired: read(&lookup, ANALYTICS, "`retired` or `open`", trouble::is_retired)?.unwrap_or_default(),
             iam: read(&lookup, IAM_DELAY, MILLISECONDS, |text| text.trim().parse().ok())?.unwrap_or_default(),
+            ec2: read(&lookup, EC2_DELAY, MILLISECONDS, |text| text.trim().parse().ok())?.unwrap_or_default(),
         };
         let trouble = experiment(&lookup)?;
         let seed: Option<u64> = read(&lookup, SEED, NUMBER, |text| text.trim().parse().ok())?.or(trouble.seed);
@@ -151,6 +153,7 @@ mod tests {
         assert_eq!(pace(LATENCY, "20..30").latency, Latency::Between(20, 30));
         assert_eq!(pace(DELAY, "500").delays, Delays::all(500));
         assert_eq!(pace(IAM_DELAY, "900").iam, 900);
+        assert_eq!(pace(EC2_DELAY, "800").ec2, 800);
         assert!(pace(ANALYTICS, "retired").retired && !pace(ANALYTICS, "open").retired);
         assert_eq!(read(SEED, "9").unwrap().seed, 9);
         assert_ne!(read(TROUBLE, r#"{"rules":[{"what":"slow"}]}"#).unwrap().trouble, Experiment::default());
@@ -162,7 +165,7 @@ mod tests {
             let found = Settings::from_lookup(|asked| (asked == name).then(|| value.to_owned())).unwrap();
             found.is_drawn
         };
-        assert!(drawn(LATENCY, "1..2") && drawn(IAM_DELAY, "5"));
+        assert!(drawn(LATENCY, "1..2") && drawn(IAM_DELAY, "5") && drawn(EC2_DELAY, "5"));
         assert!(drawn(TROUBLE, r#"{"rules":[{"what":"slow","chance":0.1}]}"#));
         assert!(!drawn(TROUBLE, r#"{"seed":1,"rules":[{"what":"slow","chance":0.1}]}"#));
         assert!(!drawn(TROUBLE, r#"{"rules":[{"what":"slow","calls":1}]}"#) && !drawn(DELAY, "5"));
@@ -186,7 +189,7 @@ mod tests {
 
     #[test]
     fn text_is_refused_by_name() {
-        for name in [LATENCY, DELAY, IAM_DELAY, ANALYTICS, SEED, TROUBLE] {
+        for name in [LATENCY, DELAY, IAM_DELAY, EC2_DELAY, ANALYTICS, SEED, TROUBLE] {
             let error = read(name, "soon").unwrap_err().to_string();
             assert!(error.starts_with(&format!("{name} must be ")) && error.contains("`soon`"), "{error}");
         }

@@ -141,8 +141,8 @@ impl Trouble {
         let running = self.running();
         call.delay = running.pace().delays.for_call(entry.signing, &call.input);
         call.retired = entry.signing == "kinesisanalytics" && running.pace().retired;
-        if entry.signing == "iam" && running.pace().iam > 0 {
-            call.lag = running.pace().lag(running.seed(), &Seen::of(entry, call));
+        if let Some(time) = running.pace().hides(entry.signing) {
+            call.lag = Pace::lag(time, running.seed(), &Seen::of(entry, call));
         }
     }
 }

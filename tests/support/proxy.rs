@@ -21,6 +21,9 @@ pub(crate) enum Strike {
 
 /// Which call it is, and what has happened.
 struct Plot {
+    /// The calls that count: those of an operation, or all.
+    on: Option<&'static str>,
+    counted: usize,
     at: usize,
     strike: Strike,
     process: Option<u32>,
@@ -37,9 +40,15 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// Stands in front of an address; `at` counts calls from one.
     pub(crate) fn start(upstream: &str, at: usize, strike: Strike) -> Self {
+        Self::on(upstream, None, at, strike)
+    }
+
+    /// Stands in front of an address; `at` counts calls from one, of one operation or all.
+    pub(crate) fn on(upstream: &str, on: Option<&'static str>, at: usize, strike: Strike) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let plot = Arc::new(Mutex::new(Plot { at, strike, process: None, calls: Vec::new(), struck: false }));
+        let plot =
+            Arc::new(Mutex::new(Plot { on, counted: 0, at, strike, process: None, calls: Vec::new(), struck: false }));
         let (shared, upstream) = (plot.clone(), upstream.trim_start_matches("http://").to_owned());
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
@@ -123,8 +132,11 @@ pub(super) fn message(from: &mut BufReader<TcpStream>) -> std::io::Result<Option
 
 fn count(plot: &Mutex<Plot>, request: &[u8]) -> Option<Strike> {
     let mut plot = plot.lock().unwrap();
-    plot.calls.push(operation(&String::from_utf8_lossy(request)));
-    let now = plot.calls.len() == plot.at;
+    let call = operation(&String::from_utf8_lossy(request));
+    let counts = plot.on.is_none_or(|on| on == call);
+    plot.counted += usize::from(counts);
+    plot.calls.push(call);
+    let now = counts && plot.counted == plot.at;
     plot.struck |= now;
     now.then_some(plot.strike)
 }

@@ -132,9 +132,10 @@ pub(super) fn reservation(call: &Call, members: &[Row]) -> Xml {
     owner.list("instancesSet", "item", members.iter().map(|row| shown(row, call).xml()))
 }
 
-/// Returns all instances as shown now.
+/// Returns all instances as shown now; new ones are not at once (`facts/aws.md` 12b.3).
 pub(super) fn all_shown(tx: &Tx<'_>, call: &Call) -> Result<Vec<Row>, Fault> {
-    Ok(rows(tx, INSTANCES)?.iter().map(|row| shown(row, call)).collect())
+    let rows = rows(tx, INSTANCES)?.into_iter().filter(|row| row.number("listed_at") <= call.now);
+    Ok(rows.map(|row| shown(&row, call)).collect())
 }
 
 /// `DescribeInstances`: terminated instances stay visible for a while.

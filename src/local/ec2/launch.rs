@@ -143,6 +143,7 @@ fn hide_settings(row: &mut Row, call: &Call, params: &Params, plan: &Plan) {
     row.hide("moving", "pending");
     row.hide("goal", "running");
     row.hide("ready_at", call.now + call.delay);
+    row.hide("listed_at", call.now + call.lag);
     row.hide("public", plan.public_address);
     row.hide("userData", plan.user_data.clone());
     row.hide("disableApiTermination", params.get("DisableApiTermination") == Some("true"));

@@ -11,8 +11,9 @@
 //! `what` is one of `throttle internal unavailable reset-before reset-after slow html truncated empty quota denied
 //! hold-before hold-after`. A rule is about the calls that `on` and `only` name (all when unset); of these it strikes
 //! the ones that `calls` counts (over all, or `per` operation or resource), or each with the probability `chance`, or all; `times` bounds how often. The first
-//! rule that strikes a call has it. `latency_ms`, `delay_ms`, `iam_delay_ms` and `analytics` stand for the environment variables of
-//! these names, in their forms; unset, the environment's hold.
+//! rule that strikes a call has it. `latency_ms`, `delay_ms`, `iam_delay_ms`,
+//! `ec2_delay_ms` and `analytics` stand for the environment variables of these names, in their forms; unset, the
+//! environment's hold.
 
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,8 @@ pub(crate) struct Experiment {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     iam_delay_ms: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    ec2_delay_ms: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     analytics: Option<String>,
 }
 
@@ -81,6 +84,7 @@ impl Experiment {
             pace.retired = is_retired(text).ok_or("`analytics` must be `retired` or `open`")?;
         }
         pace.iam = self.iam_delay_ms.unwrap_or(pace.iam);
+        pace.ec2 = self.ec2_delay_ms.unwrap_or(pace.ec2);
         Ok(pace)
     }
 

@@ -1,4 +1,4 @@
-//! The times of an AWS that is not at once: of requests, of changes of state, and of IAM.
+//! The times of an AWS that is not at once: of requests, of changes of state, of IAM, and of EC2's listings.
 
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ pub(crate) struct Pace {
     pub(crate) delays: Delays,
     /// Milliseconds until others see what was changed in IAM.
     pub(crate) iam: u32,
+    /// Milliseconds until EC2 lists a new instance.
+    pub(crate) ec2: u32,
     /// Whether Analytics for SQL takes no new applications.
     pub(crate) retired: bool,
 }
@@ -30,15 +32,25 @@ pub(crate) fn is_retired(text: &str) -> Option<bool> {
 }
 
 impl Pace {
-    /// Returns after how many milliseconds others see what a call changes in IAM: half the time to one and a half.
-    pub(super) fn lag(&self, seed: u64, seen: &Seen) -> i64 {
-        let place = format!("iam/{}/{}", seen.operation, seen.resource.as_deref().unwrap_or_default());
-        let time = Duration::from_millis(self.iam.into()).mul_f64(0.5 + draw::unit(seed, &place));
+    /// Tells for how long a service may not show what is changed in it.
+    pub(super) fn hides(&self, service: &str) -> Option<Duration> {
+        let time = match service {
+            "iam" => self.iam,
+            "ec2" => self.ec2,
+            _ => 0,
+        };
+        (time > 0).then(|| Duration::from_millis(time.into()))
+    }
+
+    /// Returns after how many milliseconds others see what a call changes: half the service's time to one and a half.
+    pub(super) fn lag(time: Duration, seed: u64, seen: &Seen) -> i64 {
+        let place = format!("{}/{}/{}", seen.service, seen.operation, seen.resource.as_deref().unwrap_or_default());
+        let time = time.mul_f64(0.5 + draw::unit(seed, &place));
         i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
     }
 
     /// Tells whether something is left to chance.
     pub(crate) fn draws(&self) -> bool {
-        self.latency.draws() || self.iam > 0
+        self.latency.draws() || self.iam > 0 || self.ec2 > 0
     }
 }
