@@ -4,9 +4,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-binary="${STACKCTL_BENCH_BINARY:-}"
-if [ -z "$binary" ]; then
-    cargo build --release --locked
-    binary="${CARGO_TARGET_DIR:-target}/release/stackctl"
-fi
-exec python3 -B tests/bench/main.py "$binary" "$@"
+# shellcheck source=tests/release.sh
+. tests/release.sh
+exec python3 -B tests/bench/main.py "$STACKCTL_BENCH_BINARY" "$@"

@@ -5,13 +5,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-binary="${STACKCTL_BENCH_BINARY:-}"
-if [ -z "$binary" ]; then
-    cargo build --release --locked
-    binary="${CARGO_TARGET_DIR:-target}/release/stackctl"
-fi
-STACKCTL_BENCH_BINARY="$(realpath "$binary")"
-export STACKCTL_BENCH_BINARY STACKCTL_TEST_BINARY="$STACKCTL_BENCH_BINARY"
+# shellcheck source=tests/release.sh
+. tests/release.sh
+export STACKCTL_TEST_BINARY="$STACKCTL_BENCH_BINARY"
 
 [ "$#" -gt 0 ] || set -- crash chaos limits
 for part in "$@"; do

@@ -6,11 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-binary="${STACKCTL_BENCH_BINARY:-}"
-if [ -z "$binary" ]; then
-    cargo build --release --locked
-    binary="${CARGO_TARGET_DIR:-target}/release/stackctl"
-fi
-STACKCTL_TEST_BINARY="$(realpath "$binary")"
-export STACKCTL_TEST_BINARY STACKCTL_TEST_RESOURCES="${1:-500}" STACKCTL_LIMITS_ASSERT=1
+# shellcheck source=tests/release.sh
+. tests/release.sh
+export STACKCTL_TEST_BINARY="$STACKCTL_BENCH_BINARY" STACKCTL_TEST_RESOURCES="${1:-500}" STACKCTL_LIMITS_ASSERT=1
 exec cargo test --locked --test main limits:: -- --nocapture
