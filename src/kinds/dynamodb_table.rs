@@ -184,8 +184,7 @@ impl Writes for DynamodbTable {
             other => other?,
         }
         let table = call::wait_active(cx, "create", CREATE_LIMIT).await?;
-        let (recovery, time_to_live) = tokio::try_join!(call::recovery(cx), call::time_to_live(cx))?;
-        let fresh = Spec { point_in_time_recovery: recovery, time_to_live, ..wire::read(&table)? };
+        let fresh = call::spec_of(cx, &table).await?;
         call::run(cx, &steps::between(want, &fresh), want).await?;
         let table = call::describe(cx).await?;
         let mut own = tags.clone();

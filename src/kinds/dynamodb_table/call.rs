@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::operation::update_table::builders::UpdateTableFluentBuilde
 use aws_sdk_dynamodb::types as api;
 
 use super::spec::{GlobalIndex, Recovery, Spec, TimeToLive};
-use super::steps::{IndexSettings, Settings, Step, StreamChange};
+use super::steps::{IndexSettings, Settings, Step, StreamChange, between};
 use super::{UPDATE_LIMIT, wire};
 use crate::aws::Cx;
 use crate::aws::error::{failed, found};
@@ -66,6 +66,12 @@ pub(super) async fn time_to_live(cx: &Cx) -> Result<Option<TimeToLive>> {
     Ok(state.and_then(|state| state.attribute_name).map(|attribute_name| TimeToLive { attribute_name }))
 }
 
+/// Reads the spec of a table that has been described.
+pub(super) async fn spec_of(cx: &Cx, table: &api::TableDescription) -> Result<Spec> {
+    let (recovery, time_to_live) = tokio::try_join!(recovery(cx), time_to_live(cx))?;
+    Ok(Spec { point_in_time_recovery: recovery, time_to_live, ..wire::read(table)? })
+}
+
 /// Tells whether too many tables are being changed at once, which passes (`facts/aws.md` 9.3).
 pub(super) fn is_crowded(error: &KindError) -> bool {
     error.says("LimitExceededException", "can be created, updated, or deleted simultaneously")
@@ -104,9 +110,23 @@ pub(super) async fn create(cx: &Cx, want: &Spec, tags: &Tags) -> Result<()> {
 /// Runs steps one after another, waiting for the table after each.
 pub(super) async fn run(cx: &Cx, steps: &[Step], want: &Spec) -> Result<()> {
     for step in steps {
-        take(cx, step, want).await?;
+        match take(cx, step, want).await {
+            // A call whose answer was lost is sent again, and refused because the table is so already.
+            Err(error) if is_refusal(&error) && is_taken(cx, step, want).await? => {}
+            other => other?,
+        }
     }
     Ok(())
+}
+
+fn is_refusal(error: &KindError) -> bool {
+    matches!(error.class, Class::Invalid | Class::NotFound)
+}
+
+/// Tells whether a step has been taken: it does not lead from what is there to what is wanted.
+async fn is_taken(cx: &Cx, step: &Step, want: &Spec) -> Result<bool> {
+    let table = wait_active(cx, "update", UPDATE_LIMIT).await?;
+    Ok(!between(want, &spec_of(cx, &table).await?).contains(step))
 }
 
 async fn take(cx: &Cx, step: &Step, want: &Spec) -> Result<()> {
@@ -176,7 +196,12 @@ async fn set_expiry(cx: &Cx, expiry: &TimeToLive, enabled: bool) -> Result<()> {
     let specification = wire::built(specification.enabled(enabled).build())?;
     let call = || async {
         let request = cx.aws.dynamodb().update_time_to_live().table_name(cx.key.handle());
-        request.time_to_live_specification(specification.clone()).send().await.map_err(failed("UpdateTimeToLive"))
+        let answer = request.time_to_live_specification(specification.clone()).send().await;
+        match answer.map(drop).map_err(failed("UpdateTimeToLive")) {
+            // The same call may have got through before and its answer not: nothing is left to wait an hour for.
+            Err(error) if is_refusal(&error) && (time_to_live(cx).await?.as_ref() == Some(expiry)) == enabled => Ok(()),
+            other => other,
+        }
     };
     let passes = |error: &KindError| {
         error.class == Class::Busy
@@ -185,11 +210,7 @@ async fn set_expiry(cx: &Cx, expiry: &TimeToLive, enabled: bool) -> Result<()> {
     };
     let what =
         format!("the expiry of items to be changed again: AWS allows it once an hour ({})", expiry.attribute_name);
-    Wait::new(what, cx.limit("update", EXPIRY_LIMIT))
-        .every(Duration::from_mins(1))
-        .retry(cx, passes, call)
-        .await
-        .map(|_| ())
+    Wait::new(what, cx.limit("update", EXPIRY_LIMIT)).every(Duration::from_mins(1)).retry(cx, passes, call).await
 }
 
 async fn set_recovery(cx: &Cx, recovery: Recovery) -> Result<()> {

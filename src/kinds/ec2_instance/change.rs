@@ -122,25 +122,32 @@ async fn set_credits(cx: &Cx, id: &str, credits: Credits) -> Result<()> {
 async fn set_profile(cx: &Cx, id: &str, profile: Option<&str>) -> Result<()> {
     let call = || async {
         let present = association(cx, id).await?;
+        if present.as_ref().and_then(|present| name_of(present)) == profile {
+            return Ok(());
+        }
         let wanted = profile.map(|name| api::IamInstanceProfileSpecification::builder().name(name).build());
-        exchange(cx, id, present, wanted).await
+        exchange(cx, id, present.and_then(|present| present.association_id), wanted).await
     };
     let passes = |error: &KindError| {
-        error.code == "IncorrectState"
+        // A call whose answer was lost is sent again, with an association that is no more.
+        ["IncorrectState", "InvalidAssociationID.NotFound"].contains(&error.code.as_str())
             || error.says("InvalidParameterValue", "Invalid IAM Instance Profile")
             || error.says("InvalidParameterValue", " has no associated IAM Roles")
     };
     let what = format!("IAM: instance profile {} not yet usable by EC2", profile.unwrap_or_default());
     Wait::new(what, IAM_LIMIT).retry(cx, passes, call).await?;
     let look = || async {
-        let shown = read::one(cx, id).await?.iam_instance_profile.and_then(|shown| shown.arn);
-        let shown = shown.as_deref().and_then(|arn| arn.rsplit('/').next());
-        Ok(if shown == profile { Look::Done(()) } else { Look::Pending("changing".to_owned()) })
+        let instance = read::one(cx, id).await?;
+        Ok(if read::profile_of(&instance).as_deref() == profile {
+            Look::Done(())
+        } else {
+            Look::Pending("changing".to_owned())
+        })
     };
     Wait::new("the instance to show its profile", IAM_LIMIT).until(cx, look).await
 }
 
-async fn association(cx: &Cx, id: &str) -> Result<Option<String>> {
+async fn association(cx: &Cx, id: &str) -> Result<Option<api::IamInstanceProfileAssociation>> {
     let request = cx.aws.ec2().describe_iam_instance_profile_associations();
     let answer = request.filters(crate::kinds::ec2::filter("instance-id", &[id])).send().await;
     let all = answer.map_err(failed("DescribeIamInstanceProfileAssociations"))?;
@@ -149,7 +156,11 @@ async fn association(cx: &Cx, id: &str) -> Result<Option<String>> {
         Some(api::IamInstanceProfileAssociationState::Associated),
         Some(api::IamInstanceProfileAssociationState::Associating),
     ];
-    Ok(all.into_iter().find(|each| there.contains(&each.state)).and_then(|each| each.association_id))
+    Ok(all.into_iter().find(|each| there.contains(&each.state)))
+}
+
+fn name_of(association: &api::IamInstanceProfileAssociation) -> Option<&str> {
+    association.iam_instance_profile.as_ref().and_then(read::profile_name)
 }
 
 async fn exchange(

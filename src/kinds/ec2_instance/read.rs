@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::types::{
-    EbsInstanceBlockDevice, Instance, InstanceAttributeName, InstanceLifecycleType, InstanceMetadataOptionsResponse,
-    MonitoringState, Volume,
+    EbsInstanceBlockDevice, IamInstanceProfile, Instance, InstanceAttributeName, InstanceLifecycleType,
+    InstanceMetadataOptionsResponse, MonitoringState, Volume,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -116,10 +116,13 @@ fn groups(instance: &Instance) -> BTreeSet<String> {
     instance.security_groups.iter().flatten().filter_map(|group| group.group_id.clone()).collect()
 }
 
+pub(super) fn profile_of(instance: &Instance) -> Option<String> {
+    instance.iam_instance_profile.as_ref().and_then(profile_name).map(str::to_owned)
+}
+
 /// EC2 shows the profile's ARN, whose end is its name.
-fn profile_of(instance: &Instance) -> Option<String> {
-    let arn = instance.iam_instance_profile.as_ref()?.arn.as_deref()?;
-    arn.rsplit('/').next().map(str::to_owned)
+pub(super) fn profile_name(profile: &IamInstanceProfile) -> Option<&str> {
+    profile.arn.as_deref()?.rsplit('/').next()
 }
 
 fn is_monitored(instance: &Instance) -> bool {
@@ -252,7 +255,7 @@ async fn spot_price(cx: &Cx, instance: &Instance) -> Result<Option<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aws_sdk_ec2::types::{IamInstanceProfile, InstanceState, InstanceStateName};
+    use aws_sdk_ec2::types::{InstanceState, InstanceStateName};
 
     #[test]
     fn a_profile_is_known_by_its_name() {

@@ -1,8 +1,10 @@
 //! What brings a stream from what it is to what it should be, one setting after the other.
 
-use aws_sdk_kinesis::types::{EncryptionType, MetricsName, ScalingType, StreamDescriptionSummary};
+use std::cmp::Ordering;
 
-use super::{Spec, UPDATE_LIMIT, describe, mode_details, wait_active};
+use aws_sdk_kinesis::types::{EncryptionType, MetricsName, ScalingType};
+
+use super::{Spec, UPDATE_LIMIT, describe, mode_details, spec_of, wait_active};
 use crate::aws::Cx;
 use crate::aws::error::failed;
 use crate::kind::{Class, Result};
@@ -21,8 +23,28 @@ async fn arn(cx: &Cx) -> Result<String> {
     Ok(describe(cx).await?.stream_arn)
 }
 
-async fn settled(cx: &Cx) -> Result<StreamDescriptionSummary> {
-    wait_active(cx, "update", UPDATE_LIMIT).await
+async fn settled(cx: &Cx) -> Result<Spec> {
+    Ok(spec_of(&wait_active(cx, "update", UPDATE_LIMIT).await?))
+}
+
+/// Makes a change and waits for it. A call whose answer was lost is sent again, and refused because the stream is at it,
+/// or is so already; when the stream was at something else, the change is asked for once more.
+async fn make<F>(cx: &Cx, call: impl Fn() -> F, made: impl Fn(&Spec) -> bool) -> Result<()>
+where
+    F: Future<Output = Result<()>>,
+{
+    let Err(refusal) = call().await else { return settled(cx).await.map(|_| ()) };
+    if !matches!(refusal.class, Class::Busy | Class::Invalid) {
+        return Err(refusal);
+    }
+    if made(&settled(cx).await?) {
+        return Ok(());
+    }
+    if refusal.class == Class::Invalid {
+        return Err(refusal);
+    }
+    call().await?;
+    settled(cx).await.map(|_| ())
 }
 
 async fn set_mode(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {
@@ -31,8 +53,8 @@ async fn set_mode(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {
     }
     let details = mode_details(want.stream_mode)?;
     let request = cx.aws.kinesis().update_stream_mode().stream_arn(arn(cx).await?).stream_mode_details(details);
-    request.send().await.map_err(failed("UpdateStreamMode"))?;
-    settled(cx).await.map(|_| ())
+    let call = || async { request.clone().send().await.map(drop).map_err(failed("UpdateStreamMode")) };
+    make(cx, call, |now| now.stream_mode == want.stream_mode).await
 }
 
 /// Returns the next legal shard count on the way: one call at most doubles or halves (`UpdateShardCount`).
@@ -49,77 +71,73 @@ async fn set_shards(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {
     while current != target {
         let next = shard_step(current, target);
         let request = cx.aws.kinesis().update_shard_count().stream_name(cx.key.handle()).target_shard_count(next);
-        let answer = request.scaling_type(ScalingType::UniformScaling).send().await;
-        reached(cx, next, answer.map(|_| ()).map_err(failed("UpdateShardCount"))).await?;
+        let request = request.scaling_type(ScalingType::UniformScaling);
+        let call = || async { request.clone().send().await.map(drop).map_err(failed("UpdateShardCount")) };
+        make(cx, call, |now| now.shard_count == Some(next)).await?;
         current = next;
     }
     Ok(())
 }
 
-/// Waits until a stream has so many shards. A call whose answer was lost is sent again, and refused because the stream
-/// is at it, or has them already.
-async fn reached(cx: &Cx, shards: i32, answer: Result<()>) -> Result<()> {
-    match answer {
-        Err(error) if matches!(error.class, Class::Busy | Class::Invalid) => {
-            if settled(cx).await?.open_shard_count == shards { Ok(()) } else { Err(error) }
-        }
-        other => {
-            other?;
-            settled(cx).await.map(|_| ())
-        }
-    }
-}
-
 async fn set_retention(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {
     let (client, name, hours) = (cx.aws.kinesis(), cx.key.handle(), want.retention_period_hours);
+    let made = |now: &Spec| now.retention_period_hours == hours;
     match hours.cmp(&found.retention_period_hours) {
-        std::cmp::Ordering::Equal => return Ok(()),
-        std::cmp::Ordering::Greater => {
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => {
             let request = client.increase_stream_retention_period().stream_name(name).retention_period_hours(hours);
-            request.send().await.map_err(failed("IncreaseStreamRetentionPeriod"))?;
+            let call =
+                || async { request.clone().send().await.map(drop).map_err(failed("IncreaseStreamRetentionPeriod")) };
+            make(cx, call, made).await
         }
-        std::cmp::Ordering::Less => {
+        Ordering::Less => {
             let request = client.decrease_stream_retention_period().stream_name(name).retention_period_hours(hours);
-            request.send().await.map_err(failed("DecreaseStreamRetentionPeriod"))?;
+            let call =
+                || async { request.clone().send().await.map(drop).map_err(failed("DecreaseStreamRetentionPeriod")) };
+            make(cx, call, made).await
         }
     }
-    settled(cx).await.map(|_| ())
 }
 
 async fn set_metrics(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {
-    let names = |some: Vec<&String>| some.into_iter().map(|name| MetricsName::from(name.as_str())).collect::<Vec<_>>();
-    let removed = names(found.shard_level_metrics.difference(&want.shard_level_metrics).collect());
-    let added = names(want.shard_level_metrics.difference(&found.shard_level_metrics).collect());
+    let (client, name) = (cx.aws.kinesis(), cx.key.handle());
+    let names = |some: &[&String]| some.iter().map(|name| MetricsName::from(name.as_str())).collect::<Vec<_>>();
+    let removed: Vec<_> = found.shard_level_metrics.difference(&want.shard_level_metrics).collect();
+    let added: Vec<_> = want.shard_level_metrics.difference(&found.shard_level_metrics).collect();
     if !removed.is_empty() {
-        let request = cx.aws.kinesis().disable_enhanced_monitoring().stream_name(cx.key.handle());
-        request.set_shard_level_metrics(Some(removed)).send().await.map_err(failed("DisableEnhancedMonitoring"))?;
-        settled(cx).await?;
+        let request = client.disable_enhanced_monitoring().stream_name(name);
+        let request = request.set_shard_level_metrics(Some(names(&removed)));
+        let call = || async { request.clone().send().await.map(drop).map_err(failed("DisableEnhancedMonitoring")) };
+        make(cx, call, |now| removed.iter().all(|name| !now.shard_level_metrics.contains(*name))).await?;
     }
     if !added.is_empty() {
-        let request = cx.aws.kinesis().enable_enhanced_monitoring().stream_name(cx.key.handle());
-        request.set_shard_level_metrics(Some(added)).send().await.map_err(failed("EnableEnhancedMonitoring"))?;
-        settled(cx).await?;
+        let request = client.enable_enhanced_monitoring().stream_name(name);
+        let request = request.set_shard_level_metrics(Some(names(&added)));
+        let call = || async { request.clone().send().await.map(drop).map_err(failed("EnableEnhancedMonitoring")) };
+        make(cx, call, |now| added.iter().all(|name| now.shard_level_metrics.contains(*name))).await?;
     }
     Ok(())
 }
 
 async fn set_encryption(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {
     let (client, name) = (cx.aws.kinesis(), cx.key.handle());
+    let made = |now: &Spec| now.kms_key_id == want.kms_key_id;
     match (&want.kms_key_id, &found.kms_key_id) {
-        (want, found) if want == found => return Ok(()),
+        (want, found) if want == found => Ok(()),
         (Some(key), _) => {
-            let request =
-                client.start_stream_encryption().stream_name(name).encryption_type(EncryptionType::Kms).key_id(key);
-            request.send().await.map_err(failed("StartStreamEncryption"))?;
+            let request = client.start_stream_encryption().stream_name(name);
+            let request = request.encryption_type(EncryptionType::Kms).key_id(key);
+            let call = || async { request.clone().send().await.map(drop).map_err(failed("StartStreamEncryption")) };
+            make(cx, call, made).await
         }
         (None, Some(key)) => {
-            let request =
-                client.stop_stream_encryption().stream_name(name).encryption_type(EncryptionType::Kms).key_id(key);
-            request.send().await.map_err(failed("StopStreamEncryption"))?;
+            let request = client.stop_stream_encryption().stream_name(name);
+            let request = request.encryption_type(EncryptionType::Kms).key_id(key);
+            let call = || async { request.clone().send().await.map(drop).map_err(failed("StopStreamEncryption")) };
+            make(cx, call, made).await
         }
-        (None, None) => return Ok(()),
+        (None, None) => Ok(()),
     }
-    settled(cx).await.map(|_| ())
 }
 
 async fn set_record_size(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {
@@ -127,6 +145,7 @@ async fn set_record_size(cx: &Cx, want: &Spec, found: &Spec) -> Result<()> {
         return Ok(());
     }
     let request = cx.aws.kinesis().update_max_record_size().stream_arn(arn(cx).await?);
-    request.max_record_size_in_kib(want.max_record_size_in_kib).send().await.map_err(failed("UpdateMaxRecordSize"))?;
-    settled(cx).await.map(|_| ())
+    let request = request.max_record_size_in_kib(want.max_record_size_in_kib);
+    let call = || async { request.clone().send().await.map(drop).map_err(failed("UpdateMaxRecordSize")) };
+    make(cx, call, |now| now.max_record_size_in_kib == want.max_record_size_in_kib).await
 }
