@@ -132,7 +132,7 @@ impl Cloud {
     }
 
     fn with(rows: Store, home: Option<&Path>, settings: Settings, lock: Option<File>) -> Self {
-        let streams = Streams::new(home.map(|dir| dir.join("kinesis")), settings.pace.delays.of("kinesis"));
+        let streams = Streams::new(home.map(|dir| dir.join("kinesis")));
         let tables = Tables::new(home.map(|dir| dir.join("dynamodb")));
         let functions = lambda::Functions::new(home.map(|dir| dir.join(FUNCTIONS)), &settings);
         let home = home.map(Path::to_owned);

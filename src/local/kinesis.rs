@@ -52,7 +52,6 @@ pub(crate) fn stream_of(token: &str) -> Option<String> {
 /// The streams of all accounts and regions.
 pub(crate) struct Streams {
     home: Option<PathBuf>,
-    delay: u32,
     places: Mutex<HashMap<(String, String), Place>>,
     /// Makes "how many are in transition" and the creation that follows one step, which no record gets between.
     gate: tokio::sync::RwLock<()>,
@@ -67,8 +66,8 @@ struct Place {
 
 impl Streams {
     /// Makes the service; `home` is the folder of its state, none for memory.
-    pub(crate) fn new(home: Option<PathBuf>, delay: u32) -> Self {
-        Self { home, delay, places: Mutex::default(), gate: tokio::sync::RwLock::default() }
+    pub(crate) fn new(home: Option<PathBuf>) -> Self {
+        Self { home, places: Mutex::default(), gate: tokio::sync::RwLock::default() }
     }
 
     /// Answers one call.
@@ -78,7 +77,7 @@ impl Streams {
             let made = engine.list_stream_names().await;
             rows.transaction(call, |tx| forget_unmade(tx, &made))?;
         }
-        let desk = Desk { engine, log, rows, call, body: named(call)? };
+        let desk = Desk { engine: engine::paced(engine, call), log, rows, call, body: named(call)? };
         if RECORDS.contains(&call.operation.as_str()) {
             let _none_is_made = self.gate.read().await;
             return desk.records().await;
@@ -121,7 +120,7 @@ impl Streams {
         if let (Some(home), Some(log)) = (&home, &log) {
             private::make(home).and_then(|()| private::begin(log)).map_err(|cause| engine::broken(&cause))?;
         }
-        let engine = engine::open(home, self.delay, call)?;
+        let engine = engine::open(home, call)?;
         let log = Log::open(log.as_deref())?;
         let place = Place { engine, log: Arc::new(log) };
         places.insert(at, place.clone());

@@ -9,17 +9,13 @@ use ferrokinesis::store::{DurableStateOptions, Store as Engine, StoreOptions};
 use crate::local::{Call, Fault};
 
 /// Opens the engine of one account and region; without a folder it lives in memory.
-pub(super) fn open(home: Option<PathBuf>, delay: u32, call: &Call) -> Result<Engine, Fault> {
+pub(super) fn open(home: Option<PathBuf>, call: &Call) -> Result<Engine, Fault> {
     if let Some(home) = &home {
         mend_log(home).map_err(|cause| broken(&cause))?;
     }
-    let delay = u64::from(delay);
     let durable =
         home.map(|state_dir| DurableStateOptions { state_dir, snapshot_interval_secs: 1, max_retained_bytes: None });
     let engine = Engine::new(StoreOptions {
-        create_stream_ms: delay,
-        delete_stream_ms: delay,
-        update_stream_ms: delay,
         shard_limit: shard_limit(&call.region),
         durable,
         aws_account_id: call.account.clone(),
@@ -28,6 +24,14 @@ pub(super) fn open(home: Option<PathBuf>, delay: u32, call: &Call) -> Result<Eng
     });
     engine.check_ready().map_err(|cause| broken(&cause))?;
     Ok(engine)
+}
+
+/// Makes what a call changes take its time.
+pub(super) fn paced(mut engine: Engine, call: &Call) -> Engine {
+    let delay = u64::try_from(call.delay).unwrap_or_default();
+    let options = &mut engine.options;
+    (options.create_stream_ms, options.update_stream_ms, options.delete_stream_ms) = (delay, delay, delay);
+    engine
 }
 
 /// Default quotas of open shards (`facts/aws.md` 1.6).

@@ -16,15 +16,17 @@ use crate::local::{Answer, Call, Fault, Input};
 
 struct Bench {
     streams: Streams,
+    delay: i64,
     rows: Store,
     /// How far the clock of calls is ahead of the engine's.
     ahead: AtomicI64,
 }
 
 impl Bench {
-    fn new(home: Option<&Path>, delay: u32) -> Self {
+    fn new(home: Option<&Path>, delay: i64) -> Self {
         Self {
-            streams: Streams::new(home.map(Path::to_owned), delay),
+            streams: Streams::new(home.map(Path::to_owned)),
+            delay,
             rows: Store::memory().unwrap(),
             ahead: AtomicI64::new(0),
         }
@@ -38,7 +40,7 @@ impl Bench {
 
     async fn ask(&self, operation: &str, body: Value) -> Result<Value, Fault> {
         let now = jiff::Timestamp::now().as_millisecond() + self.ahead.load(Ordering::SeqCst);
-        let call = Call::new(operation, Input::Json(body), now);
+        let call = Call { delay: self.delay, ..Call::new(operation, Input::Json(body), now) };
         match self.streams.handle(&self.rows, &call).await? {
             Answer::Json(_, body) => Ok(body),
             other => panic!("no JSON: {other:?}"),
