@@ -60,7 +60,7 @@ impl Pace {
     /// Takes a place in the row of calls.
     fn enter(self: &Arc<Self>, budget: Budget) -> Waiting {
         let urgency = URGENCY.try_with(|urgency| *urgency).unwrap_or_default();
-        let place = self.bucket(&budget, |bucket| bucket.enter(urgency));
+        let place = self.bucket(&budget, |bucket| bucket.enter(urgency, Instant::now()));
         Waiting { pace: self.clone(), budget, place }
     }
 

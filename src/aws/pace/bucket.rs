@@ -1,6 +1,5 @@
 //! The arithmetic of one budget: which call may go next and when, and how the pace follows refusals.
 
-use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -16,10 +15,14 @@ const REGAIN: f64 = 1.0 / 20.0;
 /// Refusals that come within this time of a cut are of calls that were on their way then.
 const ONE_CUT: Duration = Duration::from_secs(1);
 
-/// A call's place in the row: the more urgent go first, and of those alike the one that came first.
+/// For how long later calls that are more urgent may go before one that nothing waits for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A call's place in the row: until when others may go before it, sooner for the more urgent. So these go first, and
+/// none waits for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
-    urgency: Reverse<usize>,
+    until: Instant,
     number: u64,
 }
 
@@ -47,8 +50,9 @@ impl Bucket {
     }
 
     /// Takes a place in the row.
-    pub(super) fn enter(&mut self, urgency: usize) -> Place {
-        let place = Place { urgency: Reverse(urgency), number: self.next };
+    pub(super) fn enter(&mut self, urgency: usize, now: Instant) -> Place {
+        let part = u32::try_from(urgency).unwrap_or(u32::MAX).saturating_add(1);
+        let place = Place { until: now + PATIENCE / part, number: self.next };
         self.next += 1;
         self.row.insert(place);
         place
@@ -116,7 +120,7 @@ mod tests {
         let mut waiting: BTreeMap<(Instant, usize), Option<Place>> =
             calls.iter().enumerate().map(|(call, (comes, _))| ((*comes, call), None)).collect();
         while let Some(((now, call), place)) = waiting.pop_first() {
-            let place = place.unwrap_or_else(|| bucket.enter(calls[call].1));
+            let place = place.unwrap_or_else(|| bucket.enter(calls[call].1, now));
             match bucket.go(place, now) {
                 None => went[call] = Some(now),
                 Some(wait) => assert!(waiting.insert((now + wait, call), Some(place)).is_none()),
@@ -160,7 +164,7 @@ mod tests {
     fn calls_that_wake_together_go_one_by_one() {
         let start = Instant::now();
         let mut bucket = bucket(10.0, 2.5, start);
-        let row: Vec<_> = (0..20).map(|_| bucket.enter(0)).collect();
+        let row: Vec<_> = (0..20).map(|_| bucket.enter(0, start)).collect();
         let late = start + Duration::from_secs(5);
         let gone = row.iter().filter(|place| bucket.go(**place, late).is_none()).count();
         assert_eq!(gone, 2);
@@ -180,10 +184,20 @@ mod tests {
     }
 
     #[test]
+    fn the_urgent_do_not_go_first_for_ever() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let comes = |call: u64| at(if call < 50 { call } else { call * 90 });
+        let calls: Vec<_> = (0..1000).map(|call| (comes(call), usize::from(call != 1))).collect();
+        let went = send(&mut bucket(10.0, 1.0, start), &calls)[1].duration_since(start);
+        assert!(went > Duration::from_secs(10) && went < PATIENCE, "{went:?}");
+    }
+
+    #[test]
     fn who_gives_up_takes_no_place() {
         let start = Instant::now();
         let mut bucket = bucket(1.0, 1.0, start);
-        let row: Vec<_> = (0..3).map(|_| bucket.enter(0)).collect();
+        let row: Vec<_> = (0..3).map(|_| bucket.enter(0, start)).collect();
         assert!(bucket.go(row[0], start).is_none());
         bucket.leave(row[1]);
         let wait = bucket.go(row[2], start).unwrap();
@@ -226,7 +240,7 @@ mod tests {
             bucket.throttled(start + Duration::from_secs(second));
         }
         assert!(bucket.pace >= 9.9 * SLOWEST);
-        let place = bucket.enter(0);
+        let place = bucket.enter(0, start);
         assert_eq!(bucket.go(place, start + Duration::from_mins(1)), None);
         assert!((bucket.pace - 9.9).abs() < 1e-6, "{}", bucket.pace);
     }
