@@ -7,6 +7,7 @@
 
 use aws_smithy_runtime_api::client::interceptors::context::FinalizerInterceptorContextMut;
 use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, OrchestratorError};
+use serde::de::IgnoredAny;
 
 /// What came instead of an answer.
 const PAGE: &str = "a web page";
@@ -17,7 +18,14 @@ const QUESTIONS: [&str; 5] = ["Get", "List", "Describe", "Lookup", "Simulate"];
 
 /// Takes an answer to an operation that is none for one that did not arrive.
 pub(super) fn judge(context: &mut FinalizerInterceptorContextMut<'_>, operation: &str) {
-    let Some(response) = context.response().filter(|response| response.status().is_success()) else { return };
+    let Some(response) = context.response() else { return };
+    if !response.status().is_success() {
+        if is_garbled(response) {
+            let _ =
+                context.output_or_error_mut().map(|result| *result = Err(OrchestratorError::response(BROKEN.into())));
+        }
+        return;
+    }
     let asks = QUESTIONS.iter().any(|start| operation.starts_with(start));
     let (page, cut) = (is_page(response), is_cut(response) || (asks && is_empty(response)));
     let Some(result) = context.output_or_error_mut() else { return };
@@ -38,6 +46,15 @@ pub(super) fn is_page(response: &HttpResponse) -> bool {
 
 fn is_empty(response: &HttpResponse) -> bool {
     response.body().bytes().is_some_and(|body| body.trim_ascii().is_empty())
+}
+
+/// Tells whether a refusal does not say what is wrong, because its body was lost on the way or ends in the middle.
+fn is_garbled(response: &HttpResponse) -> bool {
+    let header = |name: &str| response.headers().get(name);
+    let is_json = header("content-type").is_some_and(|kind| kind.contains("json"));
+    let is_told = is_empty(response) && header("x-amzn-errortype").is_some();
+    let body = response.body().bytes().filter(|_| is_json && !is_told);
+    is_cut(response) || body.is_some_and(|body| serde_json::from_slice::<IgnoredAny>(body).is_err())
 }
 
 /// Tells whether the answer is XML whose root element does not end.
@@ -106,6 +123,22 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_says_what_is_wrong() {
+        let of = |kind, body| judged_of("GetThing", 400, kind, body, Ok(Output::erase(())));
+        for (kind, body) in [
+            ("application/x-amz-json-1.1", r#"{"__type":"ResourceNotFoundExc"#),
+            ("application/json", ""),
+            ("text/xml", "<ErrorResponse><Error><Code>NoSu"),
+            ("text/xml", ""),
+        ] {
+            assert_eq!(of(kind, body), "lost", "{body}");
+        }
+        assert_eq!(of("application/json", r#"{"__type":"A"}"#), "fine");
+        assert_eq!(of("text/xml", "<ErrorResponse></ErrorResponse>"), "fine");
+        assert_eq!(of("text/html", "<html>denied"), "fine");
+    }
+
+    #[test]
     fn a_question_has_an_answer() {
         let of = |operation, status, body| {
             judged_of(operation, status, "application/x-amz-json-1.1", body, Ok(Output::erase(())))
@@ -114,7 +147,7 @@ mod tests {
         assert_eq!(of("ListStreams", 200, ""), "lost");
         assert_eq!(of("DescribeLogGroups", 200, "{}"), "fine");
         assert_eq!(of("CreateLogGroup", 200, ""), "fine");
-        assert_eq!(of("GetThing", 404, ""), "fine");
+        assert_eq!(of("GetThing", 404, "{}"), "fine");
     }
 
     #[test]

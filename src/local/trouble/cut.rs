@@ -35,8 +35,8 @@ pub(super) fn truncated(response: Response<Bytes>) -> Response<Bytes> {
     response.map(|body| body.slice(..body.len() / 2))
 }
 
-/// Leaves nothing of an answer but the type of its content.
+/// Leaves nothing of an answer but its status and the type of its content.
 pub(super) fn emptied(response: &Response<Bytes>) -> Response<Bytes> {
     let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok());
-    envelope::raw(200, kind.unwrap_or("application/json"), Vec::new())
+    envelope::raw(response.status().as_u16(), kind.unwrap_or("application/json"), Vec::new())
 }
