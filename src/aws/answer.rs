@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(judged_with(200, "text/html", "{}", fine()), "fine", "emulators send JSON so");
         assert_eq!(judged(200, "application/json", failed()), "lost");
         assert_eq!(judged(200, "text/xml", fine()), "lost", "there is no root element");
-        assert_eq!(judged(400, "application/json", failed()), "refused");
+        assert_eq!(judged_with(400, "application/json", "{}", failed()), "refused");
         assert_eq!(judged(403, "text/html", failed()), "refused");
     }
 }
