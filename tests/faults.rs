@@ -161,6 +161,7 @@ fn lose_answers(kind: &str) -> Vec<String> {
     let mut run = |command: &str| {
         world.listener.trouble(&json!({"rules": [rule], "delay_ms": 300}));
         let output = world.run(&[command, "-y"]);
+        assert!(world.struck() > 0, "{kind}: no answer was lost: {output}");
         if output.exit() != Some(0) {
             failed.push(output.to_string());
             world.listener.peace();
@@ -182,7 +183,8 @@ fn every_change_of_every_kind_survives_the_loss_of_its_answer() {
     let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let work = || {
         while let Some(kind) = KINDS.get(next.fetch_add(1, Ordering::Relaxed)) {
-            failed.lock().unwrap().extend(lose_answers(kind.type_name()));
+            let of_kind = lose_answers(kind.type_name());
+            failed.lock().unwrap().extend(of_kind);
         }
     };
     std::thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(work))));

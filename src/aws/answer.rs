@@ -3,7 +3,7 @@
 //! The SDK takes such a thing for success where an operation's answer has nothing in it, and for final where it has. As
 //! an answer that did not arrive it is one to try again for, and the kinds take a call that is made twice. Of XML, the
 //! SDK reads what is there and does not miss the rest, so half an ARN would do; and a question that got nothing for an
-//! answer would be one to which there is nothing.
+//! answer would be one to which there is nothing. A refusal that breaks off does not say what is refused.
 
 use aws_smithy_runtime_api::client::interceptors::context::FinalizerInterceptorContextMut;
 use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, OrchestratorError};
@@ -20,9 +20,9 @@ const QUESTIONS: [&str; 5] = ["Get", "List", "Describe", "Lookup", "Simulate"];
 pub(super) fn judge(context: &mut FinalizerInterceptorContextMut<'_>, operation: &str) {
     let Some(response) = context.response() else { return };
     if !response.status().is_success() {
-        if is_garbled(response) {
-            let _ =
-                context.output_or_error_mut().map(|result| *result = Err(OrchestratorError::response(BROKEN.into())));
+        let garbled = is_garbled(response);
+        if let Some(result) = context.output_or_error_mut().filter(|_| garbled) {
+            *result = Err(OrchestratorError::response(BROKEN.into()));
         }
         return;
     }
