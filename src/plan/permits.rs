@@ -3,6 +3,8 @@
 //! Of a role outside the stack, one with policies that the file only names, or one whose differences are ignored,
 //! nothing is said. What is said here decides nothing before AWS has refused (`facts/aws.md` 0.2).
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::{Action, Plan, Step};
@@ -18,30 +20,71 @@ const POLICY: &str = "iam_policy";
 /// Lists what can never be met of some demands, one lack for each role and place.
 #[must_use]
 pub fn lacks(names: &Names<'_>, place: &Place, demands: &[Demand]) -> Vec<Lack> {
-    let mut lacks: Vec<Lack> = Vec::new();
-    let mut denied: Vec<Denied<'_>> = Vec::new();
-    for demand in demands {
-        let Some(role) = role(names, &demand.role) else { continue };
-        let spec = names.wanted(place, role);
-        match &demand.ask {
-            Ask::Trust(service) => lacks.extend(untrusted(role, &spec, service)),
-            Ask::Access { any, on } => {
-                let Some(documents) = documents(names, place, &spec) else { continue };
-                if !any.iter().any(|action| could_allow(&documents, action, on)) {
-                    Denied { role, on, actions: vec![any] }.join(&mut denied);
-                }
-            }
-        }
-    }
-    lacks.dedup();
-    lacks.extend(denied.iter().map(|denied| denied.lack(names)));
-    lacks
+    Roles { names, place, read: BTreeMap::new() }.lacks(demands)
 }
 
-/// Finds the stack's own role behind a text, unless its differences are ignored.
-fn role<'a>(names: &Names<'a>, text: &str) -> Option<&'a Resource> {
-    let role = names.find(&names.role(text)?)?;
-    (role.kind.type_name() == ROLE && role.ignore_changes.is_empty()).then_some(role)
+/// The stack's own roles, each read once.
+struct Roles<'n, 'a> {
+    names: &'n Names<'a>,
+    place: &'n Place,
+    read: BTreeMap<&'a str, Role<'a>>,
+}
+
+/// A role with what it says who may do what.
+struct Role<'a> {
+    resource: &'a Resource,
+    trust: Option<PolicyDocument>,
+    /// All its policies; none when the stack does not have all of them.
+    documents: Option<Vec<PolicyDocument>>,
+}
+
+impl<'a> Roles<'_, 'a> {
+    fn lacks(&mut self, demands: &[Demand]) -> Vec<Lack> {
+        let mut lacks: Vec<Lack> = Vec::new();
+        let mut denied: Vec<Denied<'_>> = Vec::new();
+        for demand in demands {
+            let Some(role) = self.role(&demand.role) else { continue };
+            match &demand.ask {
+                Ask::Trust(service) => lacks.extend(role.untrusted(service)),
+                Ask::Access { any, on } if !role.could(any, on) => {
+                    Denied { role: role.resource, on, actions: vec![any] }.join(&mut denied);
+                }
+                Ask::Access { .. } => {}
+            }
+        }
+        lacks.dedup();
+        lacks.extend(denied.iter().map(|denied| denied.lack(self.names)));
+        lacks
+    }
+
+    /// Finds the stack's own role behind a text, unless its differences are ignored.
+    fn role(&mut self, text: &str) -> Option<&Role<'a>> {
+        let resource = self.names.find(&self.names.role(text)?)?;
+        let ours = resource.kind.type_name() == ROLE && resource.ignore_changes.is_empty();
+        let read = || Role::read(self.names, self.place, resource);
+        ours.then(|| &*self.read.entry(&resource.id).or_insert_with(read))
+    }
+}
+
+impl<'a> Role<'a> {
+    fn read(names: &Names<'_>, place: &Place, resource: &'a Resource) -> Self {
+        let spec = names.wanted(place, resource);
+        let trust = spec.get("assume_role_policy").and_then(|trust| PolicyDocument::from_value(trust).ok());
+        Self { resource, trust, documents: documents(names, place, &spec) }
+    }
+
+    fn untrusted(&self, service: &str) -> Option<Lack> {
+        let trust = self.trust.as_ref()?;
+        let text = format!("role {} does not let {service} take it on", self.resource.name);
+        let help = format!("add {service} to `service:` of `{}`, or to its assume_role_policy", self.resource.id);
+        (!could_trust(trust, service)).then_some(Lack { text, help })
+    }
+
+    /// Tells whether the role could be allowed one of some actions.
+    fn could(&self, any: &[&str], on: &str) -> bool {
+        let Some(documents) = &self.documents else { return true };
+        any.iter().any(|action| could_allow(documents, action, on))
+    }
 }
 
 /// What a role may not do with one place.
@@ -79,15 +122,9 @@ impl<'a> Denied<'a> {
 pub fn foreseen<'a>(stack: &Stack, place: &Place, live: &Live, plan: &'a Plan) -> Vec<(&'a Step, Lack)> {
     let names = Names::of(stack, place, live);
     let made = plan.active().filter(|step| step.in_file && (step.action.creates() || step.action == Action::Update));
-    let lacks = made.map(|step| (step, lacks(&names, place, &step.kind.demands(&step.want))));
+    let mut roles = Roles { names: &names, place, read: BTreeMap::new() };
+    let lacks = made.map(|step| (step, roles.lacks(&step.kind.demands(&step.want))));
     lacks.flat_map(|(step, lacks)| lacks.into_iter().map(move |lack| (step, lack))).collect()
-}
-
-fn untrusted(role: &Resource, spec: &Value, service: &str) -> Option<Lack> {
-    let trust = PolicyDocument::from_value(spec.get("assume_role_policy")?).ok()?;
-    let text = format!("role {} does not let {service} take it on", role.name);
-    let help = format!("add {service} to `service:` of `{}`, or to its assume_role_policy", role.id);
-    (!could_trust(&trust, service)).then_some(Lack { text, help })
 }
 
 /// Returns all policies of a role; none when the stack does not have all of them.
