@@ -1,8 +1,8 @@
 //! How many calls AWS takes of each API, by the names that the SDK has for services and operations.
 //!
 //! Published rates come from `facts/aws.md`; where AWS publishes none, the row says what is assumed. Bursts are a
-//! quarter of AWS's bucket, of IAM's two fifths: several runs in a row and other users of the account draw from it as
-//! well, and calls that were held up on their way come all at once. What has no row goes as it comes.
+//! third of AWS's bucket, of IAM's two fifths: several runs in a row and other users of the account draw from it as well,
+//! and calls that were held up on their way come all at once. What has no row goes as it comes.
 
 /// Calls a second, and at once after a rest.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +23,7 @@ struct Row {
 }
 
 const fn each(service: &'static str, rate: f64, operations: &'static [&'static str]) -> Row {
-    let burst = if rate > 4.0 { rate / 4.0 } else { 1.0 };
+    let burst = if rate > 3.0 { rate / 3.0 } else { 1.0 };
     Row { service, operations, rate, burst, shared: false }
 }
 
