@@ -114,6 +114,19 @@ pub enum Command {
     Local(LocalCommand),
 }
 
+impl Command {
+    /// Tells whether its standard output is one JSON event a line.
+    #[must_use]
+    pub fn is_told_in_events(&self) -> bool {
+        match self {
+            Self::Apply(ApplyArgs { run, .. }) | Self::Destroy(DestroyArgs { run, .. }) => {
+                run.format == RunFormat::Json
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Where the stack file is and what its variables are.
 #[derive(Debug, Clone, Args)]
 pub struct StackArgs {

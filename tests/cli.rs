@@ -201,6 +201,27 @@ fn runs_are_events_of_a_fixed_vocabulary() {
 }
 
 #[test]
+fn warnings_are_events_where_a_run_is_told_in_events() {
+    let sandbox = Sandbox::new().local();
+    let role = "{type: iam_role, name: r, service: ec2.amazonaws.com, description: \"${var.pin}\"}";
+    let function =
+        "{type: lambda_function, name: f, role: \"${r.arn}\", runtime: python3.13, handler: m.h, code: code}";
+    let head = "stack: demo\nregion: us-east-1\nvariables: {pin: {sensitive: true, default: ab}}";
+    sandbox.write("stack.yaml", &format!("{head}\nresources:\n  r: {role}\n  f: {function}\n"));
+    fs_err::create_dir_all(sandbox.dir().join("code")).unwrap();
+    sandbox.write("code/m.py", "def h(event, context):\n    return None\n");
+    let apply = sandbox.run(&["apply", "-y", "--format", "json"]).code(1);
+    assert!(!apply.stderr.contains("warning"), "{apply}");
+    let warnings: Vec<_> = lines(&apply).into_iter().filter(|event| event["severity"] == "warning").collect();
+    let texts: Vec<_> = warnings.iter().map(|event| event["@message"].as_str().unwrap()).collect();
+    assert_eq!(warnings.len(), 2, "{apply}");
+    assert!(texts[0].contains("fewer than"), "{apply}");
+    assert!(texts[1].contains("lambda_function.f: AWS will refuse this: role r does not let"), "{apply}");
+    assert_eq!((&warnings[0]["diagnostic"]["line"], &warnings[0]["type"]), (&3.into(), &"diagnostic".into()));
+    assert!(warnings[1]["help"].as_str().unwrap().contains("`service:` of `r`"), "{apply}");
+}
+
+#[test]
 fn outputs_and_live_resources_are_shown() {
     let sandbox = demo();
     sandbox.run(&["output", "topic"]).code(1).has("has no value yet");

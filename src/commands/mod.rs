@@ -33,7 +33,7 @@ use crate::kinds;
 use crate::live::{self, Live};
 use crate::plan::saved::Endpoint;
 use crate::plan::{Adopt, Goal, Plan, permits};
-use crate::report::Screen;
+use crate::report::{Screen, events};
 use crate::session::{self, Wish};
 use crate::stack::Stack;
 use crate::stack::load::{Inputs, load};
@@ -59,6 +59,7 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<u8, Failure> {
         return Err(Failure::usage("--local and --endpoint-url (or STACKCTL_ENDPOINT_URL) cannot be used together")
             .help("leave one of them out"));
     }
+    screen.events = cli.command.is_told_in_events();
     match cli.command {
         Command::Validate(args) => validate::run(&args, screen),
         Command::Plan(args) => plan::run(globals, &args, screen).await,
@@ -99,7 +100,7 @@ impl Opened {
         let plan = crate::plan::make(&self.stack, &self.graph, &live, place, goal);
         for (step, lack) in permits::foreseen(&self.stack, place, &live, &plan) {
             let what = format!("{}.{}", step.kind.type_name(), step.id);
-            screen.note(&format!("warning: {what}: AWS will refuse this: {}\n  help: {}\n", lack.text, lack.help));
+            events::warn(screen, &format!("{what}: AWS will refuse this: {}", lack.text), &lack.help);
         }
         plan
     }
@@ -184,7 +185,7 @@ fn load_file(path: &Path, inputs: &Inputs, screen: &mut Screen) -> Result<Stack,
     })?;
     screen.hide(&loaded.stack.secrets);
     if !loaded.warnings.is_empty() {
-        screen.note(&loaded.warnings.render(screen.paint_err.is_on(), width()));
+        events::warnings(screen, &loaded.warnings, width());
     }
     Ok(loaded.stack)
 }

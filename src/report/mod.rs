@@ -36,6 +36,8 @@ pub struct Screen {
     pub paint_err: Paint,
     /// Whether standard error is a terminal that can show moving progress.
     pub live: bool,
+    /// Whether standard output is one JSON event a line.
+    pub events: bool,
 }
 
 impl Screen {
@@ -50,6 +52,7 @@ impl Screen {
             paint: Paint { on: forced || (!plain && std::io::stdout().is_terminal()) },
             paint_err: Paint { on: forced || (!plain && std::io::stderr().is_terminal()) },
             live: !plain && std::io::stderr().is_terminal() && !set("CI"),
+            events: false,
         }
     }
 
