@@ -24,6 +24,8 @@ mod verify;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde_json::json;
+
 use crate::aws::Aws;
 use crate::aws::guard::Guard;
 use crate::cli::{Cli, Command, Globals, GoalArgs, StackArgs};
@@ -33,10 +35,11 @@ use crate::kinds;
 use crate::live::{self, Live};
 use crate::plan::saved::Endpoint;
 use crate::plan::{Adopt, Goal, Plan, permits};
-use crate::report::{Screen, events};
+use crate::report::Screen;
+use crate::report::events::{self, JsonLines};
 use crate::session::{self, Wish};
-use crate::stack::Stack;
 use crate::stack::load::{Inputs, load};
+use crate::stack::{Report, Stack};
 
 /// Exit code of a command that did its work.
 pub(crate) const DONE: u8 = 0;
@@ -184,10 +187,22 @@ fn load_file(path: &Path, inputs: &Inputs, screen: &mut Screen) -> Result<Stack,
         Failure::report(text)
     })?;
     screen.hide(&loaded.stack.secrets);
-    if !loaded.warnings.is_empty() {
-        events::warnings(screen, &loaded.warnings, width());
-    }
+    show_warnings(&loaded.warnings, screen);
     Ok(loaded.stack)
+}
+
+/// Shows the warnings of a stack file: as events where a run is told in events, else drawn with their places.
+fn show_warnings(warnings: &Report, screen: &Screen) {
+    if warnings.is_empty() {
+        return;
+    }
+    if !screen.events {
+        return screen.note(&warnings.render(screen.paint_err.is_on(), width()));
+    }
+    for one in warnings.diagnostics() {
+        let fields = json!({"severity": one.severity, "diagnostic": one});
+        JsonLines::new(screen).line("warn", "diagnostic", &one.message, fields);
+    }
 }
 
 fn inputs(args: &StackArgs) -> Result<Inputs, Failure> {

@@ -7,7 +7,6 @@ use super::Screen;
 use super::documents::FORMAT_VERSION;
 use crate::apply::event::{Event, Observer, Subject, Summary};
 use crate::apply::jobs::Verb;
-use crate::stack::problem::Report;
 
 /// Writes each event to standard output.
 pub struct JsonLines<'a> {
@@ -60,17 +59,6 @@ pub fn warn(screen: &Screen, message: &str, help: &str) {
         JsonLines::new(screen).line("warn", "diagnostic", message, json!({"severity": "warning", "help": help}));
     } else {
         screen.note(&format!("warning: {message}\n  help: {help}\n"));
-    }
-}
-
-/// Shows the warnings of a stack file: as events where a run is told in events, else drawn with their places.
-pub fn warnings(screen: &Screen, report: &Report, width: usize) {
-    if !screen.events {
-        return screen.note(&report.render(screen.paint_err.is_on(), width));
-    }
-    for one in report.diagnostics() {
-        let fields = json!({"severity": one.severity, "diagnostic": one});
-        JsonLines::new(screen).line("warn", "diagnostic", &one.message, fields);
     }
 }
 
