@@ -50,6 +50,7 @@ impl Task {
         let want = resource.map_or(Value::Null, |resource| live::wanted(stack, &run.aws.place, resource, outputs));
         let spec_hash = resource.map(|resource| live::hash(stack, resource, &want)).unwrap_or_default();
         let makes_new = verb == Verb::Create;
+        let made = resource.filter(|_| makes_new || verb == Verb::Update);
         let key = Key {
             stack: stack.name.clone(),
             id: step.id.clone(),
@@ -63,7 +64,7 @@ impl Task {
             ignore: resource.map(|resource| resource.ignore_changes.clone()).unwrap_or_default(),
             timeouts: resource.map(|resource| resource.timeouts.clone()).unwrap_or_default(),
             unknown: resource.map(|resource| unknown(resource, outputs)).unwrap_or_default(),
-            lacks: resource.map(|resource| lacks(run, resource, &want, outputs)).unwrap_or_default().into(),
+            lacks: made.map(|resource| lacks(run, resource, &want, outputs)).unwrap_or_default().into(),
             writer: run.writers.iter().copied().find(|kind| kind.type_name() == step.kind.type_name()),
             step: step.clone(),
             verb,

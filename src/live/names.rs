@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -19,12 +18,7 @@ const HANDS: usize = 3;
 pub struct Names<'a> {
     stack: &'a Stack,
     outputs: Cow<'a, BTreeMap<String, Outputs>>,
-    /// Resources by ARN and by name, made when first asked for.
-    called: OnceLock<BTreeMap<String, Vec<&'a Resource>>>,
 }
-
-/// Outputs by which AWS calls a resource.
-const CALLS: [&str; 2] = ["arn", "name"];
 
 impl<'a> Names<'a> {
     /// Takes what can be predicted, and what was found instead where something was.
@@ -32,13 +26,13 @@ impl<'a> Names<'a> {
     pub fn of(stack: &'a Stack, place: &Place, live: &Live) -> Self {
         let mut outputs = predictions(stack, place);
         outputs.extend(live.found.iter().map(|(id, found)| (id.clone(), found.outputs.clone())));
-        Self { stack, outputs: Cow::Owned(outputs), called: OnceLock::new() }
+        Self { stack, outputs: Cow::Owned(outputs) }
     }
 
     /// Takes outputs as they are known.
     #[must_use]
     pub fn known(stack: &'a Stack, outputs: &'a BTreeMap<String, Outputs>) -> Self {
-        Self { stack, outputs: Cow::Borrowed(outputs), called: OnceLock::new() }
+        Self { stack, outputs: Cow::Borrowed(outputs) }
     }
 
     /// Returns a resource of the stack.
@@ -74,28 +68,14 @@ impl<'a> Names<'a> {
         });
         match referred {
             Some(id) => self.resource(&id),
-            None => self.called(text).find(|resource| self.output(&resource.id, "arn") == Some(text)),
+            None => self.stack.resources.values().find(|resource| self.output(&resource.id, "arn") == Some(text)),
         }
-    }
-
-    /// Lists the resources that have a text for an ARN or a name.
-    fn called(&self, text: &str) -> impl Iterator<Item = &'a Resource> {
-        let called = self.called.get_or_init(|| {
-            let mut called = BTreeMap::<_, Vec<_>>::new();
-            for resource in self.stack.resources.values() {
-                for call in CALLS.iter().filter_map(|output| self.output(&resource.id, output)) {
-                    called.entry(call.to_owned()).or_default().push(resource);
-                }
-            }
-            called
-        });
-        called.get(text).into_iter().flatten().copied()
     }
 
     /// Tells whether a text that AWS gave means a resource: by ARN or by name.
     #[must_use]
     pub fn same(&self, text: &str, end: &str) -> bool {
-        text == end || CALLS.iter().any(|output| self.output(end, output) == Some(text))
+        text == end || ["arn", "name"].iter().any(|output| self.output(end, output) == Some(text))
     }
 
     /// Returns the ARN of the role that a text stands for, through whatever hands it on.
@@ -118,7 +98,7 @@ impl<'a> Names<'a> {
     /// Finds what hands on a role by its name.
     fn holder(&self, name: &str) -> Option<&'a Resource> {
         let fits = |resource: &&Resource| self.output(&resource.id, "name") == Some(name);
-        self.called(name).filter(fits).find(|resource| resource.kind.role(&resource.spec).is_some())
+        self.stack.resources.values().filter(fits).find(|resource| resource.kind.role(&resource.spec).is_some())
     }
 
     /// Returns the line of `grants:` that allows a role of the stack an action on a place, with the role's id.

@@ -20,13 +20,15 @@ const POLICY: &str = "iam_policy";
 /// Lists what can never be met of some demands, one lack for each role and place.
 #[must_use]
 pub fn lacks(names: &Names<'_>, place: &Place, demands: &[Demand]) -> Vec<Lack> {
-    Roles { names, place, read: BTreeMap::new() }.lacks(demands)
+    Roles::of(names, place).lacks(demands)
 }
 
-/// The stack's own roles, each read once.
+/// The stack's own roles, each found and read once.
 struct Roles<'n, 'a> {
     names: &'n Names<'a>,
     place: &'n Place,
+    /// By the texts that stand for them.
+    found: BTreeMap<String, Option<&'a Resource>>,
     read: BTreeMap<&'a str, Role<'a>>,
 }
 
@@ -38,7 +40,11 @@ struct Role<'a> {
     documents: Option<Vec<PolicyDocument>>,
 }
 
-impl<'a> Roles<'_, 'a> {
+impl<'n, 'a> Roles<'n, 'a> {
+    fn of(names: &'n Names<'a>, place: &'n Place) -> Self {
+        Self { names, place, found: BTreeMap::new(), read: BTreeMap::new() }
+    }
+
     fn lacks(&mut self, demands: &[Demand]) -> Vec<Lack> {
         let mut lacks: Vec<Lack> = Vec::new();
         let mut denied: Vec<Denied<'_>> = Vec::new();
@@ -59,11 +65,15 @@ impl<'a> Roles<'_, 'a> {
 
     /// Finds the stack's own role behind a text, unless its differences are ignored.
     fn role(&mut self, text: &str) -> Option<&Role<'a>> {
-        let resource = self.names.find(&self.names.role(text)?)?;
-        let ours = resource.kind.type_name() == ROLE && resource.ignore_changes.is_empty();
-        let read = || Role::read(self.names, self.place, resource);
-        ours.then(|| &*self.read.entry(&resource.id).or_insert_with(read))
+        let (names, place) = (self.names, self.place);
+        let resource = (*self.found.entry(text.to_owned()).or_insert_with(|| ours(names, text)))?;
+        Some(self.read.entry(&resource.id).or_insert_with(|| Role::read(names, place, resource)))
     }
+}
+
+fn ours<'a>(names: &Names<'a>, text: &str) -> Option<&'a Resource> {
+    let role = names.find(&names.role(text)?)?;
+    (role.kind.type_name() == ROLE && role.ignore_changes.is_empty()).then_some(role)
 }
 
 impl<'a> Role<'a> {
@@ -122,7 +132,7 @@ impl<'a> Denied<'a> {
 pub fn foreseen<'a>(stack: &Stack, place: &Place, live: &Live, plan: &'a Plan) -> Vec<(&'a Step, Lack)> {
     let names = Names::of(stack, place, live);
     let made = plan.active().filter(|step| step.in_file && (step.action.creates() || step.action == Action::Update));
-    let mut roles = Roles { names: &names, place, read: BTreeMap::new() };
+    let mut roles = Roles::of(&names, place);
     let lacks = made.map(|step| (step, roles.lacks(&step.kind.demands(&step.want))));
     lacks.flat_map(|(step, lacks)| lacks.into_iter().map(move |lack| (step, lack))).collect()
 }
