@@ -63,7 +63,7 @@ impl<'n, 'a> Roles<'n, 'a> {
         lacks
     }
 
-    /// Finds the stack's own role behind a text, unless its differences are ignored.
+    /// Returns the role behind a text, looked for and read when first asked for.
     fn role(&mut self, text: &str) -> Option<&Role<'a>> {
         let (names, place) = (self.names, self.place);
         let resource = (*self.found.entry(text.to_owned()).or_insert_with(|| ours(names, text)))?;
@@ -71,6 +71,7 @@ impl<'n, 'a> Roles<'n, 'a> {
     }
 }
 
+/// Finds the stack's own role behind a text, unless its differences are ignored.
 fn ours<'a>(names: &Names<'a>, text: &str) -> Option<&'a Resource> {
     let role = names.find(&names.role(text)?)?;
     (role.kind.type_name() == ROLE && role.ignore_changes.is_empty()).then_some(role)
